@@ -1,0 +1,77 @@
+#pragma once
+// The record of one backup: meta/<ID>-backup.info, in Barman's format (key=value lines, Python literals for structures;
+// behaviour of Barman 3.4 to 3.20). What Coffer knows beyond that lies beside it in meta/<ID>-coffer.json (Extra).
+// Values are plain data. Reading foreign bytes: parse() throws corrupt with the line, never anything else.
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.h"
+#include "lib/base/lsn.h"
+#include "lib/wal/segment_name.h"
+
+namespace coffer::catalogue {
+
+enum class BackupStatus { empty, started, waiting_for_wals, done, failed, syncing };
+std::string_view name_of(BackupStatus status) noexcept;  // "WAITING_FOR_WALS"
+
+struct Tablespace {
+    std::string name;
+    std::uint32_t oid = 0;
+    std::string location;
+};
+
+struct BackupInfo {
+    std::string backup_id;    // from the file's name: UTC YYYYMMDDTHHMMSS
+    std::string server_name;
+    std::string backup_name;  // given by the user, may be empty
+    BackupStatus status = BackupStatus::empty;
+    std::string mode = "postgres";
+    std::string error;
+    std::uint32_t version = 0;  // server_version_num: 150018
+    std::uint64_t systemid = 0;
+    std::string pgdata;
+    std::vector<Tablespace> tablespaces;
+    TimelineId timeline = 0;
+    std::optional<WallTime> begin_time;
+    std::optional<WallTime> end_time;
+    Lsn begin_xlog;
+    Lsn end_xlog;
+    std::string begin_wal;
+    std::string end_wal;
+    std::uint64_t size = 0;
+    std::uint64_t deduplicated_size = 0;
+    wal::SegmentSize xlog_segment_size;
+    std::string config_file, hba_file, ident_file, included_files;
+    std::string backup_label;
+    bool data_checksums = false;
+    // Keys that this version does not know, kept as they were so that rewriting loses nothing.
+    std::map<std::string, std::string> unknown;
+
+    static BackupInfo parse(std::string_view text, std::string_view backup_id, std::string_view where);
+    [[nodiscard]] std::string format() const;
+};
+
+// One bad page found while the backup was written.
+struct BadPage {
+    std::string file;  // relative to PGDATA ("pg_tblspc/16384/PG_15…/5/16390" for tablespaces)
+    std::uint32_t block = 0;
+    Lsn page_lsn;
+};
+
+// meta/<ID>-coffer.json
+struct Extra {
+    std::uint64_t pages_checked = 0;
+    std::uint64_t pages_torn_allowed = 0;  // newer than the backup's start: mended by WAL
+    std::vector<BadPage> bad_pages;
+    std::uint64_t files = 0;
+    std::uint64_t bytes_received = 0;
+    double copy_seconds = 0;
+    double sync_seconds = 0;
+    double wal_wait_seconds = 0;
+    std::string manifest_checksum;  // the manifest's own SHA-256
+};
+
+}  // namespace coffer::catalogue

@@ -1,0 +1,66 @@
+#pragma once
+// The catalogue of one server on disk: Barman's layout (reference: documentation of Barman 3.17; docs/architecture.md).
+// Stateless: every call reads the disk, so that two processes never disagree. Thread-safe as the file system is.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/catalogue/backup_info.h"
+#include "lib/config/config.h"
+
+namespace coffer::catalogue {
+
+struct Identity {
+    std::uint64_t systemid = 0;
+    std::uint32_t major_version = 0;  // 15
+};
+
+class Catalogue {
+  public:
+    explicit Catalogue(const config::Server& server);  // server must outlive it
+
+    // Creates the directories that are missing, durably.
+    void create_directories() const;
+
+    [[nodiscard]] std::optional<Identity> identity() const;
+    // Writes identity.json when absent; throws server_mismatch when another system identifier is there.
+    void confirm_identity(const Identity& identity) const;
+
+    // Oldest first. A backup whose record cannot be read appears with status failed and the reason in error.
+    [[nodiscard]] std::vector<BackupInfo> backups() const;
+    // ID, latest/last, oldest/first, last-failed, latest-full/last-full, or a backup's name. nullopt when absent.
+    [[nodiscard]] std::optional<BackupInfo> find(std::string_view id_or_alias) const;
+    // As find(), but throws no_such_backup with what exists as the remedy.
+    [[nodiscard]] BackupInfo get(std::string_view id_or_alias) const;
+    [[nodiscard]] std::optional<Extra> extra(std::string_view backup_id) const;
+
+    void save(const BackupInfo& info) const;  // durable
+    void save(std::string_view backup_id, const Extra& extra) const;
+
+    // A new ID from the clock, unique: claimed by creating base/<ID> exclusively; on collision the next second.
+    [[nodiscard]] std::string claim_backup_id(const Clock& clock) const;
+    [[nodiscard]] Path backup_path(std::string_view backup_id) const;  // base/<ID>
+    [[nodiscard]] Path data_path(std::string_view backup_id) const;    // base/<ID>/data
+
+    // Marks every backup left in STARTED or EMPTY (or base/<ID> without a record) whose worker no longer holds its lock as
+    // FAILED. Returns their IDs. Called at the start of the archiver and of each backup.
+    std::vector<std::string> fail_abandoned() const;
+    // Removes a backup: first its record becomes invisible (rename, durable), then the tree goes. Refuses (refused) when
+    // running, kept, or below minimum_redundancy.
+    void remove(std::string_view backup_id) const;
+
+  private:
+    const config::Server& server_;
+};
+
+// Held (flock on meta/.<ID>.lock) by the process that works on a backup, so that others can tell a live one from one cut off.
+class BackupLock {
+  public:
+    BackupLock(const config::Server& server, std::string_view backup_id);  // throws busy
+    BackupLock(BackupLock&&) noexcept = default;
+
+  private:
+    UniqueFd fd_;
+};
+
+}  // namespace coffer::catalogue

@@ -1,0 +1,30 @@
+#pragma once
+// Compression of WAL files. What a file is compressed with is found from its magic bytes, never from a name or an index,
+// so that an archive stays readable whatever was configured when. Streams only: memory stays below a few MB per call.
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "lib/config/config.h"
+
+namespace coffer::wal {
+
+using config::Codec;
+
+// level: low, medium, high or a number; the mapping is Barman's (gzip 1/6/9, bzip2 1/5/9, xz 1/3/5, zstd 1/4/9, lz4 0/6/10).
+// Throws invalid_configuration for anything else or out of the codec's range.
+int level_of(Codec codec, const std::string& level);
+
+// The codec by the first bytes of a file; none for anything unknown.
+Codec detect_codec(ByteSpan first_bytes) noexcept;
+
+// Compresses the whole of data and appends it to fd. Throws no_space, io.
+void compress_to(int fd, ByteSpan data, Codec codec, int level, const Path& path);
+
+// Calls sink with the plain bytes of the file, in order. Throws corrupt (truncated or damaged), io.
+using Sink = std::function<void(ByteSpan)>;
+void decompress_file(const Path& path, const Sink& sink);
+// All of it in memory; throws corrupt when it is more than limit bytes.
+std::string decompress_file(const Path& path, std::uint64_t limit);
+
+}  // namespace coffer::wal

@@ -1,0 +1,57 @@
+#pragma once
+// Is this segment what its name says, and is every record in it whole?
+//
+// Checks every page header (magic for the version, timeline, address, and on long headers system identifier, segment size
+// and block size) and the CRC-32C of every record that lies wholly in the data; a record that began in the previous
+// segment is followed by length only, one that continues in the next is accepted as far as it goes. Format: PostgreSQL
+// src/include/access/xlogrecord.h, xlog_internal.h (13 to 18). Foreign bytes: never trusts a length, never reads outside.
+// Pure functions; thread-safe; about 1 GB/s or better.
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lib/base/files.h"
+#include "lib/wal/segment_name.h"
+
+namespace coffer::wal {
+
+struct Expected {
+    Segment segment;
+    SegmentSize size;
+    std::optional<std::uint64_t> system_identifier;  // nullopt: not compared
+    std::uint32_t major_version = 0;                 // 13 .. 18; 0: any known magic
+};
+
+struct Damage {
+    Lsn at;
+    std::string what;  // "page header: system identifier 7312… instead of 7440…", "record: CRC is wrong"
+};
+
+struct SegmentCheck {
+    // The end of the last whole record (or of the continuation at the head); begin(segment) when there is nothing valid.
+    // Everything before it is proven (the head continuation by its pages only).
+    Lsn valid_end;
+    // Records up to the very end of the segment, or a switch record followed by zeros.
+    bool complete = false;
+    // Where valid data ends although the segment should go on (not set for the zero tail of an unfinished segment when
+    // unfinished_allowed).
+    std::optional<Damage> damage;
+};
+
+// data: at most size bytes; shorter data counts as unfinished. unfinished_allowed: zeros or an incomplete record behind
+// valid_end are normal (a ".partial"); damage is then reported only for a bad page header of a page that is not empty
+// at the front of the file.
+SegmentCheck check_segment(ByteSpan data, const Expected& expected, bool unfinished_allowed);
+
+// What the first page says of itself; nullopt when it is not a first page of a segment.
+struct SegmentIdentity {
+    std::uint16_t magic = 0;
+    TimelineId timeline = 0;
+    Lsn address;
+    std::uint64_t system_identifier = 0;
+    SegmentSize size;
+    std::uint32_t major_version = 0;  // by the magic; 0 unknown
+};
+std::optional<SegmentIdentity> identify_segment(ByteSpan data);
+
+}  // namespace coffer::wal
