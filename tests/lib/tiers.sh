@@ -1,0 +1,182 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# The tiers of tests/run, and how each one's results are counted. Sourced by it, never run.
+#
+# Each tier_NAME adds to $passed, $failed and $skipped what its runner reported. A runner that dies without a report
+# counts as one failure: nothing that was not seen to pass is counted as passed.
+
+. tests/lib/packages.sh
+
+heading() { printf '\n== %s\n' "$1"; }
+
+note_failure() {
+    echo "FAILED: $1: $2"
+    failed=$((failed + 1))
+}
+
+# check NAME COMMAND...: one test, passed when the command succeeds.
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok: $name"
+        passed=$((passed + 1))
+    else
+        note_failure "$name" "see above"
+    fi
+}
+
+install_packages() {
+    packages_missing "${test_packages[@]}" || return 0
+    install_missing "${test_packages[@]}"
+}
+
+# build PRESET TARGET...
+build() {
+    local preset=$1 log=$out/build-$1.log
+    shift
+    echo "building $preset ($*), log in ${log#"$top"/}"
+    if ! { cmake --preset "$preset" && cmake --build "build/$preset" -j "$(nproc)" --target "$@"; } >"$log" 2>&1; then
+        grep -E -A3 'error|FAILED' "$log" | head -40
+        note_failure "build $preset" "${log#"$top"/}"
+        return 1
+    fi
+}
+
+# Files of the tree whose name matches, without what is built. Not by git: a checkout may belong to another user.
+tree() {
+    find . \( -path ./build -o -path ./.git -o -name .cache \) -prune -o -type f -regextype posix-extended \
+        -regex "$1" -print | sort
+}
+
+check_format() {
+    local bad
+    # Versions disagree about details; the tree is formatted with the one of Debian 12.
+    clang-format --version | grep -q 'version 14\.' || { echo "not clang-format 14: not judged" && return 0; }
+    bad=$(tree '.*\.(cpp|h)' | xargs clang-format --dry-run 2>&1 | grep ': warning: ' | head -20)
+    [ -z "$bad" ] || { echo "$bad" && return 1; }
+}
+
+check_shell() {
+    local scripts
+    mapfile -t scripts < <({
+        tree '.*\.sh'
+        grep -lsrE '^#!/(usr/)?bin/(env )?(ba)?sh' ./tests ./tools ./image ./.ci
+    } | sort -u)
+    shellcheck --external-sources --severity=warning "${scripts[@]}"
+}
+
+# The domains of lib/ know nothing of the bus, and nothing in lib/ knows a service.
+check_dependencies() {
+    local bad
+    bad=$(grep -nE '#include "lib/bus/|#include <systemd/sd-bus' -r services/lib/{base,config,pg,wal,image,catalogue} -s
+        grep -nE '#include "(services/|tools/|streamer/|archiver/|scheduler/|job/|cofferctl/)' -r services/lib -s)
+    [ -z "$bad" ] || { echo "$bad" && return 1; }
+}
+
+tier_style() {
+    heading style
+    check "sources are formatted as .clang-format says" check_format
+    check "scripts please shellcheck" check_shell
+    check "domains do not depend on the bus or on services" check_dependencies
+}
+
+# count_cpputest NAME LOG: adds the figures of the summary line of a CppUTest run.
+count_cpputest() {
+    local line ran failures
+    line=$(grep -aE '^(OK|Errors) \(' "$2" | tail -1)
+    ran=$(sed -nE 's/.*[(, ]([0-9]+) ran.*/\1/p' <<<"$line")
+    failures=$(sed -nE 's/^Errors \(([0-9]+) failures?.*/\1/p' <<<"$line")
+    skipped=$((skipped + $(sed -nE 's/.* ([0-9]+) ignored.*/\1/p' <<<"${line:- 0 ignored}")))
+    if [ -z "$ran" ]; then
+        note_failure "$1" "ended without a summary (${2#"$top"/})"
+        tail -20 "$2"
+        return
+    fi
+    if [ "${failures:-0}" -gt 0 ]; then
+        grep -aE -A4 'error: Failure in' "$2"
+    fi
+    passed=$((passed + ran - ${failures:-0}))
+    failed=$((failed + ${failures:-0}))
+    echo "$1: ${line%$'\r'}"
+}
+
+# run_unit_tests PRESET [ARGUMENTS]
+run_unit_tests() {
+    local preset=$1 log=$out/unit-$1.log status
+    shift
+    build "$preset" coffer-unit-tests || return 0
+    # No address space randomisation: gcc 12's thread sanitizer cannot place its shadow under that of newer kernels.
+    setarch -R "build/$preset/bin/coffer-unit-tests" "$@" >"$log" 2>&1
+    status=$?
+    count_cpputest "unit tests ($preset)" "$log"
+    if [ $status != 0 ] && grep -qaE '^OK \(' "$log"; then
+        grep -aE -A25 'ERROR: |WARNING: ThreadSanitizer|runtime error' "$log" | head -60
+        note_failure "unit tests ($preset)" "exit status $status although all passed (${log#"$top"/})"
+    fi
+}
+
+tier_unit() { heading unit && run_unit_tests debug "$@"; }
+tier_tsan() { heading tsan && TSAN_OPTIONS=halt_on_error=0:exitcode=66 run_unit_tests tsan "$@"; }
+tier_asan() {
+    heading asan
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_unit_tests asan "$@"
+}
+
+# fuzz_one NAME: what it newly finds goes to build/, inputs that break it to build/tests; exit status is the fuzzer's.
+fuzz_one() {
+    local found=$top/build/fuzz-corpus/$1
+    mkdir -p "$found" "tests/fuzz/corpus/$1"
+    "build/fuzz/bin/$1" -max_total_time="${COFFER_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 \
+        -print_final_stats=1 -artifact_prefix="$out/$1-" "$found" "tests/fuzz/corpus/$1" >"$out/$1.log" 2>&1
+}
+
+tier_fuzz() {
+    local names=("$@") name
+    heading fuzz
+    [ ${#names[@]} -gt 0 ] || mapfile -t names < <(find tests/fuzz -name 'fuzz_*.cpp' -printf '%f\n' 2>/dev/null | sed 's/\.cpp$//' | sort)
+    [ ${#names[@]} -gt 0 ] || return 0
+    build fuzz "${names[@]}" || return 0
+    export -f fuzz_one
+    export top out
+    printf '%s\n' "${names[@]}" | xargs -P "$(nproc)" -I{} bash -c 'fuzz_one {}; echo $? >"$out/{}.status"'
+    for name in "${names[@]}"; do
+        if [ "$(cat "$out/$name.status")" = 0 ]; then
+            echo "ok: $name, $(sed -nE 's/^stat::number_of_executed_units: *//p' "$out/$name.log") inputs"
+            passed=$((passed + 1))
+        else
+            grep -aE 'ERROR|SUMMARY|Test unit written' "$out/$name.log"
+            note_failure "$name" "${out#"$top"/}/$name.log"
+        fi
+    done
+}
+
+# count_junit NAME FILE
+count_junit() {
+    local figures
+    figures=$($python tests/lib/junit_counts.py "$2") || {
+        note_failure "$1" "ended without a report"
+        return
+    }
+    read -r p f s <<<"$figures"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# run_pytest TIER [ARGUMENTS]
+run_pytest() {
+    local name=$1 report=$out/$1.xml
+    shift
+    [ -n "$(find "tests/$name" -name 'test_*.py' -print -quit 2>/dev/null)" ] || return 0
+    heading "$name"
+    if [ "$(id -u)" != 0 ]; then
+        note_failure "$name" "needs root, for user changes, chroots and loop devices: sudo tests/run $name"
+        return
+    fi
+    build debug all || return 0
+    rm -f "$report"
+    (cd "tests/$name" && PYTHONPATH=$top/tests PYTHONDONTWRITEBYTECODE=1 $python -m pytest -p no:cacheprovider -ra \
+        --junitxml="$report" -o junit_family=xunit2 "$@")
+    count_junit "$name" "$report"
+}
+
+tier_integration() { run_pytest integration "$@"; }
+tier_system() { run_pytest system "$@"; }
