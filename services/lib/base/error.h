@@ -38,8 +38,8 @@ enum class ErrorCode {
 
 class Error : public std::exception {
   public:
-    // what: a lower-case fact without a full stop; where: the file, server, LSN or backup it happened to (may be empty);
-    // remedy: what a person can do (may be empty).
+    // what: a lower-case fact without a full stop; where: the file, server, LSN or backup it happened to (may be
+    // empty); remedy: what a person can do (may be empty).
     Error(ErrorCode code, std::string what, std::string where = {}, std::string remedy = {});
 
     // An I/O error from errno: ENOSPC and EDQUOT become no_space, EACCES and EPERM permission_denied, the rest io.

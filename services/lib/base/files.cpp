@@ -19,7 +19,9 @@ Files& real_files() noexcept {
 }
 Files* current = nullptr;
 
-[[noreturn]] void fail(const char* what, const Path& path) { throw Error::from_errno(errno, what, path.string()); }
+[[noreturn]] void fail(const char* what, const Path& path) {
+    throw Error::from_errno(errno, what, path.string());
+}
 
 Path parent_of(const Path& path) {
     Path parent = path.parent_path();
@@ -87,10 +89,16 @@ void Files::unlink(const Path& path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("cannot remove file", path);
 }
 
-Files& files() noexcept { return current != nullptr ? *current : real_files(); }
+Files& files() noexcept {
+    return current != nullptr ? *current : real_files();
+}
 
-ScopedFiles::ScopedFiles(Files& replacement) noexcept : previous_(current) { current = &replacement; }
-ScopedFiles::~ScopedFiles() { current = previous_; }
+ScopedFiles::ScopedFiles(Files& replacement) noexcept : previous_(current) {
+    current = &replacement;
+}
+ScopedFiles::~ScopedFiles() {
+    current = previous_;
+}
 
 void write_file_durably(const Path& path, std::string_view content, mode_t mode) {
     const Path temporary = parent_of(path) / ("." + path.filename().string() + ".tmp");
@@ -136,7 +144,8 @@ std::optional<std::string> read_file(const Path& path, std::uint64_t limit) {
         if (got < 0) fail("cannot read file", path);
         if (got == 0) return content;
         content.append(buffer, static_cast<std::size_t>(got));
-        if (content.size() > limit) throw Error(ErrorCode::corrupt, "file is far larger than it can rightly be", path.string());
+        if (content.size() > limit)
+            throw Error(ErrorCode::corrupt, "file is far larger than it can rightly be", path.string());
     }
 }
 

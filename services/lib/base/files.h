@@ -19,7 +19,9 @@ namespace coffer {
 using Path = std::filesystem::path;
 using ByteSpan = std::span<const std::byte>;
 
-inline ByteSpan as_byte_span(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
+inline ByteSpan as_byte_span(std::string_view text) noexcept {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 class Files {
   public:
@@ -52,8 +54,8 @@ class ScopedFiles {
     Files* previous_;
 };
 
-// Temporary name in the same directory, write, fsync, rename, fsync of the directory: after the return the file is there
-// whole after any crash, before it the old one is. Leftovers are named ".NAME.tmp" and may be removed by anybody.
+// Temporary name in the same directory, write, fsync, rename, fsync of the directory: after the return the file is
+// there whole after any crash, before it the old one is. Leftovers are named ".NAME.tmp" and may be removed by anybody.
 void write_file_durably(const Path& path, std::string_view content, mode_t mode = 0640);
 // fsync of the file, rename, fsync of both directories.
 void rename_durably(const Path& from, const Path& to);

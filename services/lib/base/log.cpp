@@ -43,19 +43,28 @@ void send_to_journal(LogLevel level, std::string_view message, LogFields fields)
 
 constexpr std::string_view name_of(LogLevel level) noexcept {
     switch (level) {
-        case LogLevel::error: return "ERROR";
-        case LogLevel::warning: return "WARNING";
-        case LogLevel::notice: return "NOTICE";
-        case LogLevel::info: return "INFO";
-        case LogLevel::debug: return "DEBUG";
+        case LogLevel::error:
+            return "ERROR";
+        case LogLevel::warning:
+            return "WARNING";
+        case LogLevel::notice:
+            return "NOTICE";
+        case LogLevel::info:
+            return "INFO";
+        case LogLevel::debug:
+            return "DEBUG";
     }
     return "INFO";
 }
 
 }  // namespace
 
-void set_log_level(LogLevel least_important) noexcept { least = least_important; }
-LogLevel log_level() noexcept { return least; }
+void set_log_level(LogLevel least_important) noexcept {
+    least = least_important;
+}
+LogLevel log_level() noexcept {
+    return least;
+}
 
 void log_message(LogLevel level, std::string_view message, LogFields fields) noexcept {
     if (level > least) return;

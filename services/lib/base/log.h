@@ -13,7 +13,8 @@ namespace coffer {
 
 enum class LogLevel { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };  // syslog's numbers
 
-// Name of a field: upper case, without the prefix COFFER_ which is added ("SERVER" becomes COFFER_SERVER); MESSAGE_ID is kept.
+// Name of a field: upper case, without the prefix COFFER_ which is added ("SERVER" becomes COFFER_SERVER); MESSAGE_ID
+// is kept.
 using LogFields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
 void set_log_level(LogLevel least_important) noexcept;

@@ -21,6 +21,8 @@ struct Lsn {
     static std::optional<Lsn> parse(std::string_view text) noexcept;
 };
 
-constexpr Lsn operator+(Lsn lsn, std::uint64_t bytes) noexcept { return Lsn{lsn.value + bytes}; }
+constexpr Lsn operator+(Lsn lsn, std::uint64_t bytes) noexcept {
+    return Lsn{lsn.value + bytes};
+}
 
 }  // namespace coffer

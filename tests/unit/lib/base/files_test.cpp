@@ -44,7 +44,9 @@ TEST_GROUP(Files) {
         char name[] = "/tmp/coffer-files-XXXXXX";
         directory = ::mkdtemp(name);
     }
-    void teardown() override { std::filesystem::remove_all(directory); }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
 };
 
 TEST(Files, WritesDurablyInTheRightOrder) {
@@ -73,4 +75,6 @@ TEST(Files, KeepsTheOldFileWhenAStepBeforeTheRenameFails) {
     }
 }
 
-TEST(Files, AnAbsentFileIsNoError) { CHECK(!read_file(directory / "none").has_value()); }
+TEST(Files, AnAbsentFileIsNoError) {
+    CHECK(!read_file(directory / "none").has_value());
+}
