@@ -1,0 +1,69 @@
+"""Fixtures of the integration tests. Everything of a test lies under one directory and ends with it."""
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+
+from lib import pgroots, processes
+from lib.box import Box
+from lib.disks import Disk
+from lib.postgres import Postgres
+
+# An interrupted run must clean up too: SIGTERM becomes an orderly exit.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@pytest.fixture(scope="session")
+def base():
+    """Where everything of this run lies; the same path inside the chroots of other PostgreSQL versions."""
+    directory = processes.make_directory(f"/var/tmp/coffer-tests-{os.getpid()}")
+    yield directory
+    processes.end_all()
+    if not os.environ.get("COFFER_KEEP"):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def place(base, request):
+    """The directory of one test. Its processes end with the test; COFFER_KEEP=1 keeps the files."""
+    safe = "".join(c if c.isalnum() else "-" for c in request.node.name)[:40].strip("-")
+    directory = processes.make_directory(os.path.join(base, safe))
+    yield directory
+    processes.end_all()
+    if not os.environ.get("COFFER_KEEP"):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=pgroots.VERSIONS, ids=lambda v: f"pg{v}")
+def version(request):
+    """Every PostgreSQL version of the tests."""
+    return request.param
+
+
+@pytest.fixture
+def primary(place):
+    """A running server of the distribution's version."""
+    return Postgres(os.path.join(place, "primary")).create().start()
+
+
+@pytest.fixture
+def box(place):
+    """A box, configured with no server and not started."""
+    return Box(os.path.join(place, "box"))
+
+
+@pytest.fixture
+def disk(place):
+    """disk(kind, megabytes, name): a file system of its own, unmounted at the end."""
+    made = []
+
+    def make(kind, megabytes, name="disk"):
+        made.append(Disk(os.path.join(place, name), kind, megabytes))
+        return made[-1]
+
+    yield make
+    processes.end_all()
+    for each in made:
+        each.unmount()

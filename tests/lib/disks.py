@@ -1,0 +1,40 @@
+"""Small file systems of their own, on loop devices, for full disks and reflinks."""
+import os
+
+from lib import processes
+
+_MAKE = {
+    "ext4": ["mkfs.ext4", "-q", "-F"],
+    "xfs": ["mkfs.xfs", "-q", "-f", "-m", "reflink=1"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
+}
+
+
+class Disk:
+    """A mounted image, owned by the tests' user. xfs needs 300 MB at least, btrfs 120."""
+
+    def __init__(self, directory, kind, megabytes):
+        self.mount_point = processes.make_directory(directory)
+        self.image = f"{directory}.img"
+        with open(self.image, "wb") as image:
+            image.truncate(megabytes << 20)
+        processes.run(_MAKE[kind] + [self.image])
+        processes.run(["mount", "-o", "loop", self.image, self.mount_point])
+        processes.make_directory(self.mount_point)
+        self._ballast = os.path.join(self.mount_point, "ballast")
+
+    def free(self):
+        status = os.statvfs(self.mount_point)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self, leave=0):
+        """Takes all room but leave bytes."""
+        with open(self._ballast, "wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, max(1, self.free() - leave))
+
+    def make_room(self):
+        os.unlink(self._ballast)
+
+    def unmount(self):
+        processes.run(["umount", "--lazy", self.mount_point])
+        os.unlink(self.image)
