@@ -1,0 +1,65 @@
+#include "lib/wal/archive_index.h"
+
+#include <algorithm>
+#include <charconv>
+#include <tuple>
+
+#include <fmt/format.h>
+
+namespace coffer::wal {
+
+std::optional<ArchiveIndex::Entry> ArchiveIndex::entry_of(std::string_view name, std::uint64_t stored_size) {
+    if (kind_of(name) != FileKind::segment) return std::nullopt;
+    Entry entry{0, 0, stored_size};
+    std::from_chars(name.data(), name.data() + 8, entry.timeline, 16);
+    std::from_chars(name.data() + 8, name.data() + 24, entry.number, 16);
+    return entry;
+}
+
+std::string ArchiveIndex::name_of(const Entry& entry) {
+    return fmt::format("{:08X}{:016X}", entry.timeline, entry.number);
+}
+
+bool ArchiveIndex::before(const Entry& a, const Entry& b) noexcept {
+    return std::tie(a.timeline, a.number) < std::tie(b.timeline, b.number);
+}
+
+void ArchiveIndex::add(std::string_view name, std::uint64_t stored_size) {
+    remove(name);
+    stored_bytes_ += stored_size;
+    if (const auto entry = entry_of(name, stored_size)) {
+        segments_.insert(std::upper_bound(segments_.begin(), segments_.end(), *entry, before), *entry);
+    } else {
+        others_.emplace(name, stored_size);
+    }
+}
+
+void ArchiveIndex::remove(std::string_view name) {
+    if (const auto entry = entry_of(name, 0)) {
+        const auto [begin, end] = std::equal_range(segments_.begin(), segments_.end(), *entry, before);
+        if (begin == end) return;
+        stored_bytes_ -= begin->stored_size;
+        segments_.erase(begin);
+    } else if (const auto other = others_.find(name); other != others_.end()) {
+        stored_bytes_ -= other->second;
+        others_.erase(other);
+    }
+}
+
+bool ArchiveIndex::has(std::string_view name) const {
+    const auto entry = entry_of(name, 0);
+    if (!entry) return others_.find(name) != others_.end();
+    return std::binary_search(segments_.begin(), segments_.end(), *entry, before);
+}
+
+std::optional<std::string> ArchiveIndex::first_segment() const {
+    if (segments_.empty()) return std::nullopt;
+    return name_of(segments_.front());
+}
+
+std::optional<std::string> ArchiveIndex::last_segment() const {
+    if (segments_.empty()) return std::nullopt;
+    return name_of(segments_.back());
+}
+
+}  // namespace coffer::wal
