@@ -16,6 +16,12 @@ namespace coffer::catalogue {
 
 enum class BackupStatus { empty, started, waiting_for_wals, done, failed, syncing };
 std::string_view name_of(BackupStatus status) noexcept;  // "WAITING_FOR_WALS"
+std::optional<BackupStatus> status_named(std::string_view name) noexcept;
+
+// Times as Barman writes them: "2026-11-23 20:54:29.994347+00:00". parse_time takes any offset; a time without one is
+// local (Barman before 3.5 wrote such).
+std::string format_time(WallTime time);
+std::optional<WallTime> parse_time(std::string_view text);
 
 struct Tablespace {
     std::string name;
@@ -24,7 +30,7 @@ struct Tablespace {
 };
 
 struct BackupInfo {
-    std::string backup_id;    // from the file's name: UTC YYYYMMDDTHHMMSS
+    std::string backup_id;  // from the file's name: UTC YYYYMMDDTHHMMSS
     std::string server_name;
     std::string backup_name;  // given by the user, may be empty
     BackupStatus status = BackupStatus::empty;
@@ -47,11 +53,18 @@ struct BackupInfo {
     std::string config_file, hba_file, ident_file, included_files;
     std::string backup_label;
     bool data_checksums = false;
-    // Keys that this version does not know, kept as they were so that rewriting loses nothing.
+    // Keys that have no member here (copy_stats, compression, and whatever newer versions write), their values kept as
+    // they were so that rewriting loses nothing.
     std::map<std::string, std::string> unknown;
 
     static BackupInfo parse(std::string_view text, std::string_view backup_id, std::string_view where);
-    [[nodiscard]] std::string format() const;
+    // complete: every key, for meta/<ID>-backup.info (Barman 3.13.2 and later). barman_3_4: only the keys that Debian
+    // 12's Barman 3.4 knows, for base/<ID>/backup.info: it fails on any key that it does not know.
+    enum class Dialect { complete, barman_3_4 };
+    [[nodiscard]] std::string format(Dialect dialect = Dialect::complete) const;
+    // The segments from begin_wal to end_wal, which the backup needs to become consistent; empty while end_wal is
+    // unknown.
+    [[nodiscard]] std::vector<wal::Segment> required_segments() const;
 };
 
 // One bad page found while the backup was written.
@@ -65,7 +78,8 @@ struct BadPage {
 struct Extra {
     std::uint64_t pages_checked = 0;
     std::uint64_t pages_torn_allowed = 0;  // newer than the backup's start: mended by WAL
-    std::vector<BadPage> bad_pages;
+    std::vector<BadPage> bad_pages;        // the first thousand
+    std::uint64_t bad_pages_total = 0;
     std::uint64_t files = 0;
     std::uint64_t bytes_received = 0;
     double copy_seconds = 0;

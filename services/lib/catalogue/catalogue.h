@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/catalogue/backup_info.h"
+#include "lib/catalogue/backup_lock.h"
 #include "lib/config/config.h"
 
 namespace coffer::catalogue {
@@ -26,7 +27,8 @@ class Catalogue {
     // Writes identity.json when absent; throws server_mismatch when another system identifier is there.
     void confirm_identity(const Identity& identity) const;
 
-    // Oldest first. A backup whose record cannot be read appears with status failed and the reason in error.
+    // Oldest first, without those that are being removed. A backup whose record cannot be read appears with status
+    // failed and the reason in error.
     [[nodiscard]] std::vector<BackupInfo> backups() const;
     // ID, latest/last, oldest/first, last-failed, latest-full/last-full, or a backup's name. nullopt when absent.
     [[nodiscard]] std::optional<BackupInfo> find(std::string_view id_or_alias) const;
@@ -34,33 +36,39 @@ class Catalogue {
     [[nodiscard]] BackupInfo get(std::string_view id_or_alias) const;
     [[nodiscard]] std::optional<Extra> extra(std::string_view backup_id) const;
 
-    void save(const BackupInfo& info) const;  // durable
+    // Durable. Writes base/<ID>/backup.info for Barman before 3.13.2 (only the keys that Barman 3.4 knows), then
+    // meta/<ID>-backup.info, which is what counts when both are there.
+    void save(const BackupInfo& info) const;
     void save(std::string_view backup_id, const Extra& extra) const;
 
-    // A new ID from the clock, unique: claimed by creating base/<ID> exclusively; on collision the next second.
-    [[nodiscard]] std::string claim_backup_id(const Clock& clock) const;
+    // A new ID from the clock, unique: claimed by its lock and by creating base/<ID> exclusively; on collision the next
+    // second. Keep the lock as long as the backup is being written.
+    struct Claim {
+        std::string backup_id;
+        BackupLock lock;
+    };
+    [[nodiscard]] Claim claim_backup_id(const Clock& clock) const;
     [[nodiscard]] Path backup_path(std::string_view backup_id) const;  // base/<ID>
     [[nodiscard]] Path data_path(std::string_view backup_id) const;    // base/<ID>/data
 
-    // Marks every backup left in STARTED or EMPTY (or base/<ID> without a record) whose worker no longer holds its lock as
-    // FAILED. Returns their IDs. Called at the start of the archiver and of each backup.
+    // Marks every backup left in STARTED or EMPTY (or base/<ID> without a record) whose worker no longer holds its lock
+    // as FAILED. Returns their IDs. Called at the start of the archiver and of each backup.
     std::vector<std::string> fail_abandoned() const;
-    // Removes a backup: first its record becomes invisible (rename, durable), then the tree goes. Refuses (refused) when
-    // running, kept, or below minimum_redundancy.
+    // Removes a backup: first a marker makes it invisible (durable), then the tree and the record go. Throws busy while
+    // it is written or read, refused when kept or below minimum_redundancy.
     void remove(std::string_view backup_id) const;
+    // Ends the removals that a crash cut off. Returns their IDs. Called at the start of the archiver.
+    std::vector<std::string> finish_removals() const;
+    // Removes base/<ID>/data and the tablespaces, but keeps the record: for a backup that failed.
+    void discard_trees(std::string_view backup_id) const;
 
   private:
+    [[nodiscard]] std::vector<std::string> backup_ids() const;
+    [[nodiscard]] BackupInfo load(const std::string& backup_id) const;
+    [[nodiscard]] Path meta_path(std::string_view backup_id, std::string_view suffix) const;
+    void remove_marked(std::string_view backup_id) const;
+
     const config::Server& server_;
-};
-
-// Held (flock on meta/.<ID>.lock) by the process that works on a backup, so that others can tell a live one from one cut off.
-class BackupLock {
-  public:
-    BackupLock(const config::Server& server, std::string_view backup_id);  // throws busy
-    BackupLock(BackupLock&&) noexcept = default;
-
-  private:
-    UniqueFd fd_;
 };
 
 }  // namespace coffer::catalogue

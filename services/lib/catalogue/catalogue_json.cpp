@@ -1,0 +1,115 @@
+// What the catalogue keeps as JSON: identity.json and meta/<ID>-coffer.json.
+#include <charconv>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
+
+namespace coffer::catalogue {
+namespace {
+
+using nlohmann::json;
+
+json parse_object(const std::string& text, const Path& path) {
+    json object = json::parse(text, nullptr, false);
+    if (!object.is_object()) throw Error(ErrorCode::corrupt, "file does not hold a JSON object", path.string());
+    return object;
+}
+
+// Barman writes numbers as strings here; both are taken.
+template <typename Number>
+Number number_of(const json& object, const char* key, const Path& path) {
+    const auto entry = object.find(key);
+    if (entry != object.end() && entry->is_number_unsigned()) return entry->get<Number>();
+    if (entry != object.end() && entry->is_string()) {
+        const std::string text = entry->get<std::string>();
+        Number number = 0;
+        const auto got = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (got.ec == std::errc() && (got.ptr == text.data() + text.size() || *got.ptr == '.')) return number;
+    }
+    throw Error(ErrorCode::corrupt, fmt::format("file has no valid {}", key), path.string());
+}
+
+template <typename Value>
+void take(const json& object, const char* key, Value& out) {
+    if (const auto entry = object.find(key); entry != object.end()) entry->get_to(out);
+}
+
+Extra extra_of(const json& object) {
+    Extra extra;
+    take(object, "pages_checked", extra.pages_checked);
+    take(object, "pages_torn_allowed", extra.pages_torn_allowed);
+    take(object, "bad_pages_total", extra.bad_pages_total);
+    take(object, "files", extra.files);
+    take(object, "bytes_received", extra.bytes_received);
+    take(object, "copy_seconds", extra.copy_seconds);
+    take(object, "sync_seconds", extra.sync_seconds);
+    take(object, "wal_wait_seconds", extra.wal_wait_seconds);
+    take(object, "manifest_checksum", extra.manifest_checksum);
+    if (const auto pages = object.find("bad_pages"); pages != object.end()) {
+        for (const json& page : *pages) {
+            extra.bad_pages.push_back({page.at("file").get<std::string>(), page.at("block").get<std::uint32_t>(),
+                                       Lsn::parse(page.at("lsn").get<std::string>()).value_or(Lsn{})});
+        }
+    }
+    return extra;
+}
+
+}  // namespace
+
+std::optional<Identity> Catalogue::identity() const {
+    const Path path = server_.backup_directory / "identity.json";
+    const auto text = read_file(path, 1 << 20);
+    if (!text) return std::nullopt;
+    const json object = parse_object(*text, path);
+    return Identity{number_of<std::uint64_t>(object, "systemid", path),
+                    number_of<std::uint32_t>(object, "version", path)};
+}
+
+void Catalogue::confirm_identity(const Identity& seen) const {
+    if (const auto known = identity()) {
+        if (known->systemid == seen.systemid) return;
+        throw Error(ErrorCode::server_mismatch,
+                    fmt::format("the server's system identifier is {}, but this catalogue belongs to {}", seen.systemid,
+                                known->systemid),
+                    server_.name, "configure the new cluster under another server name, or correct conninfo");
+    }
+    make_directories_durably(server_.backup_directory);
+    const json object{{"systemid", std::to_string(seen.systemid)}, {"version", std::to_string(seen.major_version)}};
+    write_file_durably(server_.backup_directory / "identity.json", object.dump(4));
+}
+
+std::optional<Extra> Catalogue::extra(std::string_view backup_id) const {
+    const Path path = meta_path(backup_id, "-coffer.json");
+    const auto text = read_file(path);
+    if (!text) return std::nullopt;
+    try {
+        return extra_of(parse_object(*text, path));
+    } catch (const json::exception&) {
+        throw Error(ErrorCode::corrupt, "file does not hold what it should", path.string());
+    }
+}
+
+void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
+    json pages = json::array();
+    for (const BadPage& page : extra.bad_pages) {
+        pages.push_back({{"file", page.file}, {"block", page.block}, {"lsn", page.page_lsn.to_string()}});
+    }
+    const json object{{"pages_checked", extra.pages_checked},
+                      {"pages_torn_allowed", extra.pages_torn_allowed},
+                      {"bad_pages_total", extra.bad_pages_total},
+                      {"bad_pages", std::move(pages)},
+                      {"files", extra.files},
+                      {"bytes_received", extra.bytes_received},
+                      {"copy_seconds", extra.copy_seconds},
+                      {"sync_seconds", extra.sync_seconds},
+                      {"wal_wait_seconds", extra.wal_wait_seconds},
+                      {"manifest_checksum", extra.manifest_checksum}};
+    // A file's name may be no valid UTF-8.
+    write_file_durably(meta_path(backup_id, "-coffer.json"),
+                       object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace coffer::catalogue

@@ -1,0 +1,139 @@
+// How backups come to be and go: claiming an ID, marking what a crash cut off, removing.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/catalogue/catalogue.h"
+
+namespace coffer::catalogue {
+namespace {
+
+constexpr std::string_view delete_suffix = "-delete_this";
+constexpr int most_collisions = 3600;
+
+std::string id_at(std::chrono::sys_seconds time) {
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                       clock.minutes().count(), clock.seconds().count());
+}
+
+void remove_tree(const Path& path) {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (error) throw Error::from_errno(error.value(), "cannot remove directory", path.string());
+}
+
+bool is_done(const BackupInfo& info) {
+    return info.status == BackupStatus::done;
+}
+
+}  // namespace
+
+Catalogue::Claim Catalogue::claim_backup_id(const Clock& clock) const {
+    make_directories_durably(server_.basebackups_directory);
+    auto second = std::chrono::floor<std::chrono::seconds>(clock.now());
+    for (int attempt = 0; attempt < most_collisions; ++attempt, second += std::chrono::seconds(1)) {
+        const std::string id = id_at(second);
+        // The lock comes first: a directory without a record and without a lock is taken for an abandoned backup.
+        auto lock = LockFile::try_lock(backup_lock_path(server_, id), LockFile::Mode::exclusive);
+        if (!lock || std::filesystem::exists(meta_path(id, "-backup.info")) ||
+            std::filesystem::exists(meta_path(id, delete_suffix))) {
+            continue;
+        }
+        if (::mkdir(backup_path(id).c_str(), 0750) == 0) {
+            files().sync_directory(server_.basebackups_directory);
+            return {id, BackupLock(std::move(*lock))};
+        }
+        if (errno != EEXIST) throw Error::from_errno(errno, "cannot create directory", backup_path(id).string());
+    }
+    throw Error(ErrorCode::busy, "no free backup ID within an hour of now", server_.name,
+                "check the clock of this machine");
+}
+
+std::vector<std::string> Catalogue::fail_abandoned() const {
+    std::vector<std::string> failed;
+    for (BackupInfo info : backups()) {
+        if (info.status != BackupStatus::started && info.status != BackupStatus::empty) continue;
+        auto lock = LockFile::try_lock(backup_lock_path(server_, info.backup_id), LockFile::Mode::exclusive);
+        if (!lock) continue;
+        info = load(info.backup_id);  // it may have ended while we looked
+        if (info.status != BackupStatus::started && info.status != BackupStatus::empty) continue;
+        info.status = BackupStatus::failed;
+        info.error = "the backup was cut off: the process that wrote it is gone";
+        save(info);
+        log_warning("backup {} of server {} was cut off and is now marked FAILED", info.backup_id, server_.name);
+        failed.push_back(info.backup_id);
+    }
+    return failed;
+}
+
+void Catalogue::remove(std::string_view backup_id) const {
+    const BackupInfo info = get(backup_id);
+    const BackupLock lock(server_, info.backup_id);
+    if (const auto keep = read_file(meta_path(info.backup_id, "-keep"), 4096)) {
+        throw Error(ErrorCode::refused, "the backup is kept", info.backup_id, "release it first");
+    }
+    const std::vector<BackupInfo> all = backups();
+    const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), is_done));
+    if (is_done(info) && left <= server_.minimum_redundancy) {
+        throw Error(
+            ErrorCode::refused,
+            fmt::format("server {} has {} backups and must keep {}", server_.name, left, server_.minimum_redundancy),
+            info.backup_id, "take another backup first, or lower minimum_redundancy");
+    }
+    write_file_durably(meta_path(info.backup_id, delete_suffix), "");
+    kill_point("catalogue.remove.marked");
+    remove_marked(info.backup_id);
+}
+
+void Catalogue::remove_marked(std::string_view backup_id) const {
+    // The record inside goes first, so that an old Barman never takes half a tree for a backup.
+    const Path inside = backup_path(backup_id) / "backup.info";
+    if (std::filesystem::exists(inside)) {
+        files().unlink(inside);
+        files().sync_directory(backup_path(backup_id));
+    }
+    remove_tree(backup_path(backup_id));
+    files().sync_directory(server_.basebackups_directory);
+    kill_point("catalogue.remove.tree");
+    for (const std::string_view suffix : {"-backup.info", "-coffer.json", "-keep"}) {
+        files().unlink(meta_path(backup_id, suffix));
+    }
+    files().sync_directory(server_.meta_directory());
+    kill_point("catalogue.remove.record");
+    files().unlink(meta_path(backup_id, delete_suffix));
+    files().sync_directory(server_.meta_directory());
+}
+
+std::vector<std::string> Catalogue::finish_removals() const {
+    std::vector<std::string> ids;
+    if (!std::filesystem::is_directory(server_.meta_directory())) return ids;
+    for (const auto& entry : std::filesystem::directory_iterator(server_.meta_directory())) {
+        const std::string name = entry.path().filename().string();
+        if (name.size() == 15 + delete_suffix.size() && name.ends_with(delete_suffix))
+            ids.push_back(name.substr(0, 15));
+    }
+    for (const std::string& id : ids) {
+        const BackupLock lock(server_, id);
+        remove_marked(id);
+        log_info("finished the removal of backup {} of server {}", id, server_.name);
+    }
+    return ids;
+}
+
+void Catalogue::discard_trees(std::string_view backup_id) const {
+    if (!std::filesystem::is_directory(backup_path(backup_id))) return;
+    for (const auto& entry : std::filesystem::directory_iterator(backup_path(backup_id))) {
+        if (entry.is_directory() && !entry.is_symlink()) remove_tree(entry.path());
+    }
+}
+
+}  // namespace coffer::catalogue

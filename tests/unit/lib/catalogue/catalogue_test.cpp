@@ -1,0 +1,193 @@
+#include "lib/catalogue/catalogue.h"
+
+#include <CppUTest/TestHarness.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "lib/base/error.h"
+
+using namespace coffer;
+using namespace coffer::catalogue;
+
+namespace {
+
+class FixedClock : public Clock {
+  public:
+    [[nodiscard]] WallTime now() const override {
+        return WallTime(std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + std::chrono::hours(20));
+    }
+};
+
+template <typename Call>
+ErrorCode code_of(Call call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.code();
+    }
+    return ErrorCode::internal;
+}
+
+}  // namespace
+
+TEST_GROUP(Catalogue) {
+    Path directory;
+    config::Server server;
+    FixedClock clock;
+    void setup() override {
+        char name[] = "/tmp/coffer-catalogue-XXXXXX";
+        directory = ::mkdtemp(name);
+        server.name = "main";
+        server.backup_directory = directory / "main";
+        server.basebackups_directory = server.backup_directory / "base";
+        server.wals_directory = server.backup_directory / "wals";
+        server.incoming_wals_directory = server.backup_directory / "incoming";
+        server.streaming_wals_directory = server.backup_directory / "streaming";
+        server.errors_directory = server.backup_directory / "errors";
+        Catalogue(server).create_directories();
+    }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
+
+    std::string add(BackupStatus status, const char* backup_name = "") {
+        const Catalogue catalogue(server);
+        const auto claim = catalogue.claim_backup_id(clock);
+        BackupInfo info;
+        info.backup_id = claim.backup_id;
+        info.backup_name = backup_name;
+        info.status = status;
+        catalogue.save(info);
+        std::filesystem::create_directory(catalogue.data_path(info.backup_id));
+        return info.backup_id;
+    }
+};
+
+TEST(Catalogue, GivesUniqueIdsWithinOneSecond) {
+    STRCMP_EQUAL("20261123T200000", add(BackupStatus::done).c_str());
+    STRCMP_EQUAL("20261123T200001", add(BackupStatus::done).c_str());
+}
+
+TEST(Catalogue, FindsBackupsByAlias) {
+    const Catalogue catalogue(server);
+    CHECK(!catalogue.find("latest").has_value());
+    const std::string first = add(BackupStatus::done, "golden"), second = add(BackupStatus::failed),
+                      third = add(BackupStatus::done), fourth = add(BackupStatus::waiting_for_wals);
+    const std::pair<const char*, std::string> cases[] = {
+        {"latest", third},    {"last", third},   {"oldest", first},       {"first", first},
+        {"last-full", third}, {"golden", first}, {"last-failed", second}, {fourth.c_str(), fourth}};
+    for (const auto& [alias, id] : cases) STRCMP_EQUAL(id.c_str(), catalogue.get(alias).backup_id.c_str());
+    CHECK(code_of([&] { (void)catalogue.get("ail"); }) == ErrorCode::no_such_backup);
+    CHECK(code_of([&] { (void)catalogue.get(""); }) == ErrorCode::no_such_backup);
+    LONGS_EQUAL(4, catalogue.backups().size());
+}
+
+TEST(Catalogue, ReadsARecordThatOnlyAnOldBarmanWrote) {
+    const std::string id = add(BackupStatus::done);
+    std::filesystem::remove(server.meta_directory() / (id + "-backup.info"));
+    CHECK(Catalogue(server).get(id).status == BackupStatus::done);
+}
+
+TEST(Catalogue, ShowsADamagedRecordAsFailedWithTheReason) {
+    const std::string id = add(BackupStatus::done);
+    write_file_durably(server.meta_directory() / (id + "-backup.info"), "status=DONE\ntimeline=x\n");
+    const BackupInfo info = Catalogue(server).get(id);
+    CHECK(info.status == BackupStatus::failed);
+    CHECK(info.error.find("line 2") != std::string::npos);
+}
+
+TEST(Catalogue, ShowsABackupWhoseFilesAreGoneAsFailed) {
+    const std::string id = add(BackupStatus::done);
+    std::filesystem::remove_all(Catalogue(server).backup_path(id));
+    CHECK(Catalogue(server).get(id).status == BackupStatus::failed);
+}
+
+TEST(Catalogue, KeepsTheIdentityOfTheFirstCluster) {
+    const Catalogue catalogue(server);
+    CHECK(!catalogue.identity().has_value());
+    catalogue.confirm_identity({7711472948050202705ULL, 15});
+    STRCMP_EQUAL("{\n    \"systemid\": \"7711472948050202705\",\n    \"version\": \"15\"\n}",
+                 read_file(server.backup_directory / "identity.json")->c_str());
+    catalogue.confirm_identity({7711472948050202705ULL, 16});
+    CHECK(code_of([&] { catalogue.confirm_identity({1, 15}); }) == ErrorCode::server_mismatch);
+    write_file_durably(server.backup_directory / "identity.json", "{\"systemid\": []}");
+    CHECK(code_of([&] { (void)catalogue.identity(); }) == ErrorCode::corrupt);
+}
+
+TEST(Catalogue, FailsABackupWhoseProcessDied) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const Catalogue catalogue(server);
+        const auto claim = catalogue.claim_backup_id(clock);
+        BackupInfo info;
+        info.backup_id = claim.backup_id;
+        info.status = BackupStatus::started;
+        catalogue.save(info);
+        ::kill(::getpid(), SIGKILL);
+    }
+    ::waitpid(child, nullptr, 0);
+    const Catalogue catalogue(server);
+    const auto alive = catalogue.claim_backup_id(clock);  // no record yet, but its lock is held
+    const auto failed = catalogue.fail_abandoned();
+    LONGS_EQUAL(1, failed.size());
+    CHECK(catalogue.get(failed[0]).status == BackupStatus::failed);
+    CHECK(catalogue.get(alive.backup_id).status == BackupStatus::empty);
+    CHECK(catalogue.fail_abandoned().empty());
+}
+
+TEST(Catalogue, RemovesABackupWithAllThatBelongsToIt) {
+    const std::string id = add(BackupStatus::done);
+    const Catalogue catalogue(server);
+    catalogue.save(id, Extra{});
+    catalogue.remove(id);
+    CHECK(catalogue.backups().empty());
+    CHECK(std::filesystem::is_empty(server.basebackups_directory));
+    CHECK(std::filesystem::is_empty(server.meta_directory()));
+}
+
+TEST(Catalogue, RefusesToRemoveWhatMustStay) {
+    const std::string id = add(BackupStatus::done);
+    const Catalogue catalogue(server);
+    server.minimum_redundancy = 1;
+    CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::refused);
+    server.minimum_redundancy = 0;
+    {
+        const BackupLease lease(server, id), another(server, id);
+        CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::busy);
+    }
+    write_file_durably(server.meta_directory() / (id + "-keep"), "full\n");
+    CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::refused);
+    LONGS_EQUAL(1, catalogue.backups().size());
+}
+
+TEST(Catalogue, FinishesARemovalThatACrashCutOff) {
+    const std::string id = add(BackupStatus::done);
+    write_file_durably(server.meta_directory() / (id + "-delete_this"), "");
+    const Catalogue catalogue(server);
+    CHECK(catalogue.backups().empty());
+    LONGS_EQUAL(1, catalogue.finish_removals().size());
+    CHECK(std::filesystem::is_empty(server.basebackups_directory));
+    CHECK(std::filesystem::is_empty(server.meta_directory()));
+}
+
+TEST(Catalogue, KeepsWhatOnlyCofferKnows) {
+    const std::string id = add(BackupStatus::done);
+    const Catalogue catalogue(server);
+    CHECK(!catalogue.extra(id).has_value());
+    Extra extra;
+    extra.bad_pages = {{"base/5/16384", 7, Lsn{0x123}}};
+    extra.bad_pages_total = 1;
+    extra.pages_checked = 99;
+    catalogue.save(id, extra);
+    const Extra again = *catalogue.extra(id);
+    LONGS_EQUAL(99, again.pages_checked);
+    STRCMP_EQUAL("base/5/16384", again.bad_pages[0].file.c_str());
+    CHECK(again.bad_pages[0].page_lsn == Lsn{0x123});
+}
+
+TEST(Catalogue, LetsOneBackupOfAServerRunAtATime) {
+    config::Config config;
+    config.lock_directory = directory / "lock";
+    const ServerBackupLock lock(config, server);
+    CHECK(code_of([&] { const ServerBackupLock another(config, server); }) == ErrorCode::busy);
+}
