@@ -13,6 +13,7 @@ import time
 import dbus.bus
 
 from lib import processes, waiting
+from lib.postgres import Postgres
 
 SERVICES = ("streamer", "archiver", "scheduler")
 
@@ -202,6 +203,34 @@ class Box:
         argv = [os.path.join(processes.BIN, "coffer-job"), kind, *rest, "--config", self.config]
         return processes.run_as_user(argv, check=check, timeout=timeout,
                                      env=self.environment(COFFER_KILL_POINT=kill_point))
+
+    def backup(self, server, *options, **more):
+        """Takes a backup; its ID."""
+        before = set(self.backup_ids(server))
+        self.job("backup", server, *options, **more)
+        made = [backup for backup in self.backup_ids(server) if backup not in before]
+        assert len(made) == 1, f"{made} appeared"
+        return made[0]
+
+    def backup_ids(self, server):
+        """Of every backup that has a record, oldest first."""
+        ending = "-backup.info"
+        try:
+            return sorted(n[:-len(ending)] for n in os.listdir(self.path(server, "meta")) if n.endswith(ending))
+        except FileNotFoundError:
+            return []
+
+    def backup_info(self, server, backup):
+        """The record's lines as text."""
+        with open(self.path(server, "meta", f"{backup}-backup.info"), encoding="utf-8") as info:
+            return dict(line.rstrip("\n").split("=", 1) for line in info if "=" in line)
+
+    def restore(self, server, backup, directory, *options, version=15):
+        """Restores into directory/data; the server there, not started."""
+        processes.make_directory(directory)
+        restored = Postgres(directory, version)
+        self.job("restore", server, backup, restored.data, *options)
+        return restored
 
     def property(self, service, server, name):
         """A property of Streamer1.Server or Archiver1.Server, from the bus."""
