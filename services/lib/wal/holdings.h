@@ -35,7 +35,9 @@ class Holdings {
     // Throws io. segment_size decides what is a segment's name.
     static Holdings scan(const config::Server& server, SegmentSize segment_size);
 
-    [[nodiscard]] const std::map<Segment, HeldFile>& segments() const noexcept { return segments_; }  // best copy of each
+    [[nodiscard]] const std::map<Segment, HeldFile>& segments() const noexcept {
+        return segments_;
+    }  // best copy of each
     [[nodiscard]] const std::map<TimelineId, HeldFile>& histories() const noexcept { return histories_; }
     [[nodiscard]] SegmentSize segment_size() const noexcept { return size_; }
     [[nodiscard]] bool has(const Segment& segment) const { return segments_.count(segment) != 0; }

@@ -1,12 +1,13 @@
 #pragma once
 // Is this segment what its name says, and is every record in it whole?
 //
-// Checks every page header (magic for the version, timeline, address, and on long headers system identifier, segment size
-// and block size) and the CRC-32C of every record that lies wholly in the data; a record that began in the previous
-// segment is followed by length only, one that continues in the next is accepted as far as it goes. Format: PostgreSQL
-// src/include/access/xlogrecord.h, xlog_internal.h (13 to 18). Foreign bytes: never trusts a length, never reads outside.
-// Pure functions; thread-safe; about 1 GB/s or better.
+// Checks every page header (magic for the version, timeline, address, and on long headers system identifier, segment
+// size and block size) and the CRC-32C of every record that lies wholly in the data; a record that began in the
+// previous segment is followed by length only, one that continues in the next is accepted as far as it goes. Format:
+// PostgreSQL src/include/access/xlogrecord.h, xlog_internal.h (13 to 18). Foreign bytes: never trusts a length, never
+// reads outside. Pure functions; thread-safe; about 1 GB/s or better.
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -28,20 +29,40 @@ struct Damage {
 };
 
 struct SegmentCheck {
-    // The end of the last whole record (or of the continuation at the head); begin(segment) when there is nothing valid.
-    // Everything before it is proven (the head continuation by its pages only).
+    // The end of the last whole record (or of the continuation at the head); begin(segment) when there is nothing
+    // valid. Everything before it is proven (the head continuation by its pages only). end(segment) after a switch
+    // record whose padding is here. When the last record of a complete segment goes on in the next one, this is where
+    // that record begins.
     Lsn valid_end;
     // Records up to the very end of the segment, or a switch record followed by zeros.
     bool complete = false;
     // Where valid data ends although the segment should go on (not set for the zero tail of an unfinished segment when
     // unfinished_allowed).
     std::optional<Damage> damage;
+    // Why the walk ended at valid_end when the segment is not complete, also where that is normal ("record: empty").
+    std::string end_reason;
 };
 
 // data: at most size bytes; shorter data counts as unfinished. unfinished_allowed: zeros or an incomplete record behind
 // valid_end are normal (a ".partial"); damage is then reported only for a bad page header of a page that is not empty
 // at the front of the file.
+// The timeline of a page may be lower than the segment's: a new timeline's first segment begins with pages of the old
+// one.
 SegmentCheck check_segment(ByteSpan data, const Expected& expected, bool unfinished_allowed);
+
+// The same for data that comes in pieces of any size (decompression, a large file); memory is one page.
+class SegmentChecker {
+  public:
+    SegmentChecker(const Expected& expected, bool unfinished_allowed);
+    SegmentChecker(SegmentChecker&&) noexcept;
+    ~SegmentChecker();
+    void add(ByteSpan bytes);
+    [[nodiscard]] SegmentCheck result();  // once, at the end
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 // What the first page says of itself; nullopt when it is not a first page of a segment.
 struct SegmentIdentity {

@@ -1,8 +1,8 @@
 #pragma once
 // Names of files in the write-ahead log, and the arithmetic between a name and an LSN.
 //
-// Format: PostgreSQL src/include/access/xlog_internal.h (13 to 18): 8 hex digits timeline, 8 "log", 8 "segment within the
-// log"; a log is 4 GB whatever the segment size. Hex digits are upper case.
+// Format: PostgreSQL src/include/access/xlog_internal.h (13 to 18): 8 hex digits timeline, 8 "log", 8 "segment within
+// the log"; a log is 4 GB whatever the segment size. Hex digits are upper case.
 #include <compare>
 #include <cstdint>
 #include <optional>
