@@ -1,0 +1,63 @@
+// coffer-job: the worker that takes one backup or restores one, and ends. Exit status: 0 done, 1 failed, 2 done with a
+// warning (a damaged page, for one), 3 canceled by SIGTERM or SIGINT.
+#include <sys/signalfd.h>
+
+#include <csignal>
+#include <iostream>
+
+#include "lib/base/error.h"
+#include "services/job/progress.h"
+#include "services/job/request.h"
+
+namespace {
+
+using namespace coffer;
+using namespace coffer::job;
+
+// Jobs add themselves here.
+constexpr std::array<Command, 0> commands{};
+
+// Readable from the first SIGTERM or SIGINT on; nobody reads it, so that every wait of the job sees it.
+UniqueFd stop_descriptor() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd) throw Error::from_errno(errno, "cannot watch for signals", {});
+    return fd;
+}
+
+int run(const JobRequest& request, ProgressReporter& progress) {
+    try {
+        const JobResult result = command_named(request.kind, commands).run(request, progress);
+        progress.done(result);
+        return result.warning.empty() ? 0 : 2;
+    } catch (const Error& error) {
+        progress.failed(error);
+        return error.code() == ErrorCode::canceled ? 3 : exit_status_of(error.code());
+    } catch (const std::exception& error) {
+        progress.failed(Error(ErrorCode::internal, error.what()));
+        return 1;
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        int exit_status = 0;
+        std::optional<JobRequest> request = parse_arguments(argc, argv, commands, exit_status);
+        if (!request) return exit_status;
+        const UniqueFd stop = stop_descriptor();
+        request->stop_fd = stop.get();
+        const Clock clock;
+        ProgressReporter progress(request->job_id, request->progress_socket, clock);
+        return run(*request, progress);
+    } catch (const Error& error) {
+        std::cerr << "coffer-job: " << error.full_text() << '\n';
+        return 1;
+    }
+}
