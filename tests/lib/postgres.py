@@ -31,6 +31,8 @@ class Postgres:
         self.log = os.path.join(directory, "postgres.log")
         self.port = port or free_port()
         self.process = None
+        self.place_settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "shared_buffers": "32MB",
+                               "logging_collector": "off", "log_destination": "stderr", "archive_timeout": "0"}
 
     # -- making
 
@@ -71,9 +73,8 @@ class Postgres:
         """Settings of place are given on the command line, so that the files stay what they were."""
         assert self.process is None or self.process.poll() is not None
         arguments = ["-D", self.data, "-p", self.port, "-k", self.directory]
-        for setting in ("listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=32MB",
-                        "logging_collector=off", "log_destination=stderr", "archive_timeout=0"):
-            arguments += ["-c", setting]
+        for setting in self.place_settings.items():
+            arguments += ["-c", "=".join(setting)]
         self.process = processes.start(pgroots.command(self.version, "postgres", *arguments), self.log)
         if wait:
             self.wait_ready(seconds)

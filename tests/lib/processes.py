@@ -68,8 +68,13 @@ def kill_tree(process):
 
 
 def end_all():
-    while _started:
-        kill_tree(_started.pop())
+    end_all_but(None)
+
+
+def end_all_but(kept):
+    for process in [p for p in reversed(_started) if p is not kept]:
+        kill_tree(process)
+        _started.remove(process)
 
 
 def make_directory(path):
