@@ -59,11 +59,11 @@ def pgbackrest(source, names):
     lab.hard_links(source, names, wal)
     for name in names:
         processes.write(os.path.join(wal, "archive_status", f"{name}.ready"), "")
-    options = [f"--pg1-path={data}", f"--repo1-path={repository}", f"--spool-path={spool}", f"--log-path={logs}",
-               f"--lock-path={home}/lock", "--stanza=main", "--compress-type=zst", "--compress-level=3",
+    options = [f"--pg1-path={data}", f"--repo1-path={repository}", f"--log-path={logs}",
+               f"--lock-path={home}/lock", "--stanza=main",
                "--log-level-console=error", "--log-level-file=off"]
     processes.run(lab.in_peers(["pgbackrest", *options, "--no-online", "stanza-create"]))
-    push = " ".join(["pgbackrest", *options, "--archive-async", "--process-max=2", "archive-push"])
+    push = " ".join(["pgbackrest", *options, "--compress-type=zst", "--compress-level=3", "--archive-async", f"--spool-path={spool}", "--process-max=2", "archive-push"])
     script = f'for name; do {push} "{wal}/$name" && rm -f "{wal}/archive_status/$name.ready" || exit 1; done'
     figures = lab.timed(lab.in_peers(["sh", "-c", script, "push", *names]))
     return lab.Figures(figures.wall / len(names), figures.cpu / len(names))
