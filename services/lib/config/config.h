@@ -1,8 +1,8 @@
 #pragma once
-// The configuration as the services see it: every value resolved (server, then global, then default), every problem kept
-// beside the server it concerns. Keys, units, inheritance and defaults are Barman's (documentation of Barman 3.17,
-// barman(5)); what Coffer adds is marked "own key". Values are immutable after loading; share them by const reference or
-// copy between threads.
+// The configuration as the services see it: every value resolved (server, then global, then default), every problem
+// kept beside the server it concerns. Keys, units, inheritance and defaults are Barman's (documentation of Barman 3.17,
+// barman(5)); what Coffer adds is marked "own key". Values are immutable after loading; share them by const reference
+// or copy between threads.
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -15,8 +15,8 @@
 
 namespace coffer::config {
 
-// One thing wrong with a configuration file. A problem with fatal = true disables its server; others are warnings and the
-// value is ignored.
+// One thing wrong with a configuration file. A problem with fatal = true disables its server; others are warnings and
+// the value is ignored.
 struct Problem {
     Path file;
     int line = 0;  // 0: the file as a whole
@@ -99,10 +99,11 @@ struct Config {
     [[nodiscard]] const Server& server(std::string_view name) const;
 };
 
-// The file to read: given (--config), else $COFFER_CONFIG, else /etc/coffer/coffer.conf, else the places where Barman looks.
+// The file to read: given (--config), else $COFFER_CONFIG, else /etc/coffer/coffer.conf, else the places where Barman
+// looks.
 Path find_config_file(const std::optional<Path>& given);
-// Reads the main file and the folder of server files. Throws only when the main file cannot be read at all; whatever else
-// is wrong becomes a Problem.
+// Reads the main file and the folder of server files. Throws only when the main file cannot be read at all; whatever
+// else is wrong becomes a Problem.
 Config load(const Path& main_file);
 
 }  // namespace coffer::config
