@@ -1,0 +1,187 @@
+#include "lib/restore/copy.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "lib/base/error.h"
+
+namespace coffer::restore {
+namespace {
+
+// A file larger than this is copied by several threads, a range each.
+constexpr std::uint64_t range_size = 64ULL << 20;
+// How much is copied between two looks at cancellation and two reports of progress.
+constexpr std::uint64_t step_size = 8ULL << 20;
+
+[[noreturn]] void fail(const char* what, const Path& path) {
+    throw Error::from_errno(errno, what, path.string());
+}
+
+bool unsupported(int error_number) {
+    return error_number == EOPNOTSUPP || error_number == EXDEV || error_number == EINVAL || error_number == ENOTTY ||
+           error_number == ENOSYS || error_number == ETXTBSY;
+}
+
+// Copies [offset, offset + length), less if the source ends before. Falls back to reading and writing where the kernel
+// cannot copy between these file systems.
+void copy_range(const Path& source, const Path& target, std::uint64_t offset, std::uint64_t length,
+                const CopyControl& control, int in, int out) {
+    std::vector<std::byte> buffer;
+    const std::uint64_t end = offset + length;
+    while (offset < end) {
+        check_canceled(control);
+        const std::size_t step = std::min(end - offset, step_size);
+        ssize_t copied = -1;
+        if (buffer.empty()) {
+            auto from = static_cast<off_t>(offset);
+            auto to = static_cast<off_t>(offset);
+            copied = ::copy_file_range(in, &from, out, &to, step, 0);
+            if (copied < 0 && errno == EINTR) continue;
+            if (copied < 0 && !unsupported(errno)) fail("cannot copy file", target);
+            if (copied < 0) buffer.resize(1ULL << 20);
+        }
+        if (copied < 0) {
+            copied = ::pread(in, buffer.data(), std::min(step, buffer.size()), static_cast<off_t>(offset));
+            if (copied < 0 && errno == EINTR) continue;
+            if (copied < 0) fail("cannot read file", source);
+            files().write_at(out, ByteSpan(buffer.data(), static_cast<std::size_t>(copied)), offset, target);
+        }
+        if (copied == 0) return;
+        offset += static_cast<std::uint64_t>(copied);
+        if (control.copied) control.copied(static_cast<std::uint64_t>(copied));
+    }
+}
+
+struct Task {
+    const Tree* tree;
+    const TreeEntry* entry;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+};
+
+// One file or one range of a large one. A reflink copies all of a file at once, so it is tried by the first range, and
+// the others find nothing to do.
+void run_task(const Task& task, bool reflink, const CopyControl& control) {
+    const Path source = task.tree->source / task.entry->path;
+    const Path target = task.tree->target / task.entry->path;
+    const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
+    UniqueFd out;
+    if (task.length < task.entry->size) {
+        out = files().open(target, O_WRONLY);  // made before the threads started
+    } else {
+        out = create_file(target, control.owner);
+    }
+    if (reflink && ::ioctl(out.get(), FICLONE, in.get()) == 0) {
+        if (control.copied) control.copied(task.entry->size);
+        return;
+    }
+    copy_range(source, target, task.offset, task.length, control, in.get(), out.get());
+}
+
+std::vector<Task> tasks_of(const Tree& tree, bool reflink, const CopyControl& control) {
+    std::vector<Task> tasks;
+    for (const TreeEntry& entry : tree.entries) {
+        if (entry.directory) {
+            make_directory(tree.target / entry.path, control.owner);
+        } else if (reflink || entry.size <= range_size) {
+            tasks.push_back({&tree, &entry, 0, entry.size});
+        } else {
+            create_file(tree.target / entry.path, control.owner);
+            for (std::uint64_t offset = 0; offset < entry.size; offset += range_size) {
+                tasks.push_back({&tree, &entry, offset, std::min(range_size, entry.size - offset)});
+            }
+        }
+    }
+    return tasks;
+}
+
+}  // namespace
+
+void check_canceled(const CopyControl& control) {
+    if (control.canceled && control.canceled()) throw Error(ErrorCode::canceled, "the restore was canceled");
+}
+
+void make_directory(const Path& path, const std::optional<Owner>& owner) {
+    if (::mkdir(path.c_str(), 0700) != 0) {
+        if (errno != EEXIST) fail("cannot create directory", path);
+        // Only the owner may; a directory of somebody else that we may write to stays as it is.
+        if (::chmod(path.c_str(), 0700) != 0 && errno != EPERM) fail("cannot set the mode of directory", path);
+    }
+    if (owner && ::chown(path.c_str(), owner->user, owner->group) != 0) fail("cannot set the owner of directory", path);
+}
+
+UniqueFd create_file(const Path& path, const std::optional<Owner>& owner) {
+    UniqueFd fd = files().open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of file", path);
+    return fd;
+}
+
+void copy_file(const Path& source, const Path& target, const CopyControl& control) {
+    const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
+    struct stat status {};
+    if (::fstat(in.get(), &status) != 0) fail("cannot read the size of file", source);
+    const UniqueFd out = create_file(target, control.owner);
+    if (::ioctl(out.get(), FICLONE, in.get()) == 0) {
+        if (control.copied) control.copied(static_cast<std::uint64_t>(status.st_size));
+        return;
+    }
+    copy_range(source, target, 0, static_cast<std::uint64_t>(status.st_size), control, in.get(), out.get());
+}
+
+void copy_trees(const std::vector<Tree>& trees, const CopyControl& control) {
+    std::vector<Task> tasks;
+    std::vector<bool> reflinks;
+    for (const Tree& tree : trees) {
+        const auto file = std::find_if(tree.entries.begin(), tree.entries.end(),
+                                       [](const TreeEntry& entry) { return !entry.directory && entry.size > 0; });
+        const bool reflink = file != tree.entries.end() && can_reflink(tree.source / file->path, tree.target);
+        const std::vector<Task> more = tasks_of(tree, reflink, control);
+        tasks.insert(tasks.end(), more.begin(), more.end());
+        reflinks.resize(tasks.size(), reflink);
+    }
+    run_parallel(tasks.size(), control, [&](std::size_t index) { run_task(tasks[index], reflinks[index], control); });
+}
+
+void run_parallel(std::size_t count, const CopyControl& control, const std::function<void(std::size_t)>& work) {
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> stop{false};
+    std::exception_ptr first;
+    std::mutex mutex;
+    const auto loop = [&]() noexcept {
+        while (!stop) {
+            const std::size_t index = next++;
+            if (index >= count) return;
+            try {
+                check_canceled(control);
+                work(index);
+            } catch (...) {
+                const std::lock_guard lock(mutex);
+                if (!first) first = std::current_exception();
+                stop = true;
+            }
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        const std::size_t wanted = std::min<std::size_t>(std::max(control.jobs, 1U), count);
+        for (std::size_t i = 1; i < wanted; ++i) threads.emplace_back(loop);
+        loop();
+    }
+    if (first) std::rethrow_exception(first);
+}
+
+bool can_reflink(const Path& source_file, const Path& target_directory) {
+    const UniqueFd in = files().open(source_file, O_RDONLY | O_NOFOLLOW);
+    const UniqueFd out(::open(target_directory.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+    return out && ::ioctl(out.get(), FICLONE, in.get()) == 0;
+}
+
+}  // namespace coffer::restore

@@ -1,0 +1,70 @@
+#pragma once
+// Copying a directory tree fast: several threads, and the cheapest way the file systems offer: a reflink, else the
+// kernel's own copy, else read and write. Nothing is synced here: one syncfs at the end costs less than one fsync per
+// file.
+//
+// Files and directories are made with the modes that PostgreSQL demands (0600, 0700) and the owner given, whatever the
+// source has, so that nothing is readable by others even for a moment. Symbolic links and special files are not copied
+// (tablespace links are made anew by the caller). Errors: io, no_space, permission_denied, canceled.
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/files.h"
+
+namespace coffer::restore {
+
+struct Owner {
+    uid_t user;
+    gid_t group;
+};
+
+struct TreeEntry {
+    std::string path;  // relative to the root of the tree
+    std::uint64_t size = 0;
+    bool directory = false;
+};
+
+struct Tree {
+    Path source;
+    Path target;
+    std::vector<TreeEntry> entries;  // a directory before what is in it
+    std::uint64_t bytes = 0;
+    std::uint64_t files = 0;
+};
+
+// Reads the tree below source. excluded: relative paths left out, with all below them when they are directories.
+Tree list_tree(const Path& source, const Path& target, const std::function<bool(const std::string&)>& excluded);
+
+// Shared by the threads of one restore.
+struct CopyControl {
+    std::optional<Owner> owner;
+    unsigned jobs = 2;
+    std::function<void(std::uint64_t bytes)> copied;  // called by any thread, often
+    std::function<bool()> canceled;                   // asked by any thread, often
+};
+
+// Throws canceled when control.canceled says so.
+void check_canceled(const CopyControl& control);
+// Creates a directory with mode 0700 and the owner; one that is there already is given both.
+void make_directory(const Path& path, const std::optional<Owner>& owner);
+// Opens a new or emptied file with mode 0600 and the owner.
+UniqueFd create_file(const Path& path, const std::optional<Owner>& owner);
+
+// Copies all of it. source and target of each tree are there already (target empty).
+void copy_trees(const std::vector<Tree>& trees, const CopyControl& control);
+// One file, in this thread.
+void copy_file(const Path& source, const Path& target, const CopyControl& control);
+
+// Runs work(index) for 0 .. count - 1 in control.jobs threads; the first exception stops the others and is thrown.
+void run_parallel(std::size_t count, const CopyControl& control, const std::function<void(std::size_t)>& work);
+
+// Can this file be reflinked into that directory? Tries it with a file that has no name.
+bool can_reflink(const Path& source_file, const Path& target_directory);
+
+}  // namespace coffer::restore
