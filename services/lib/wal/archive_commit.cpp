@@ -1,0 +1,104 @@
+// The second half of storing: making durable what is compressed. One thread at a time, for all files that are ready.
+#include <algorithm>
+
+#include "lib/base/log.h"
+#include "lib/wal/archive_ready.h"
+
+namespace coffer::wal {
+
+void WalArchive::Ready::fail(const Error& error) noexcept {
+    outcome.result = StoreResult::failed;
+    outcome.error = error;
+    if (!temporary.empty()) ::unlink(temporary.c_str());
+}
+
+void WalArchive::commit(Ready ready) {
+    std::unique_lock lock(commit_mutex_);
+    pending_.push_back(std::move(ready));
+    if (committing_) return;  // that thread will find it
+    committing_ = true;
+    while (!pending_.empty()) {
+        std::vector<Ready> group;
+        group.swap(pending_);
+        lock.unlock();
+        commit_group(group);
+        for (Ready& done : group) done.done(std::move(done.outcome));
+        lock.lock();
+    }
+    committing_ = false;
+}
+
+void WalArchive::commit_group(std::vector<Ready>& group) {
+    const auto each = [&group](auto&& step) {
+        for (Ready& ready : group) {
+            if (ready.lost()) continue;
+            try {
+                step(ready);
+            } catch (const Error& error) {
+                ready.fail(error);
+            } catch (const std::exception& error) {
+                ready.fail(Error(ErrorCode::internal, error.what(), ready.target.string()));
+            }
+        }
+    };
+    each([](Ready& ready) {
+        files().sync(ready.fd.get(), ready.temporary.empty() ? ready.target : ready.temporary);
+        kill_point("archiver.segment.synced");
+    });
+    std::set<Path> folders;
+    each([&folders](Ready& ready) {
+        if (!ready.temporary.empty()) {
+            if (std::filesystem::exists(ready.target)) {
+                throw Error(ErrorCode::busy, "the same file was archived at this moment", ready.target.string());
+            }
+            files().rename(ready.temporary, ready.target);
+            ready.temporary.clear();
+            kill_point("archiver.segment.renamed");
+        }
+        folders.insert(ready.target.parent_path());
+    });
+    for (const Path& folder : folders) {
+        try {
+            files().sync_directory(folder);
+            kill_point("archiver.segment.directory_synced");
+        } catch (const Error& error) {
+            each([&](Ready& ready) {
+                if (ready.target.parent_path() == folder) throw error;
+            });
+        }
+    }
+    index_group(group);
+    each([](Ready& ready) {
+        // Somebody may have put a new file there meanwhile: that one is another source.
+        if (ready.source.unchanged()) files().unlink(ready.source.path());
+        kill_point("archiver.segment.source_removed");
+    });
+}
+
+void WalArchive::index_group(std::vector<Ready>& group) {
+    std::vector<XlogLine> lines;
+    {
+        const std::lock_guard lock(state_mutex_);
+        for (const Ready& ready : group) {
+            if (!ready.lost() && !index_.has(ready.line.name)) lines.push_back(ready.line);
+        }
+    }
+    std::sort(lines.begin(), lines.end(), [](const XlogLine& a, const XlogLine& b) { return a.name < b.name; });
+    lines.erase(
+        std::unique(lines.begin(), lines.end(), [](const XlogLine& a, const XlogLine& b) { return a.name == b.name; }),
+        lines.end());
+    try {
+        const std::lock_guard lock(xlogdb_mutex_);
+        append_xlogdb(xlogdb_path(server_), lines);
+        kill_point("archiver.segment.indexed");
+    } catch (const Error& error) {
+        for (Ready& ready : group) {
+            if (!ready.lost()) ready.fail(error);
+        }
+        return;
+    }
+    const std::lock_guard lock(state_mutex_);
+    for (const XlogLine& line : lines) index_.add(line.name, line.size);
+}
+
+}  // namespace coffer::wal

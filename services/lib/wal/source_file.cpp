@@ -1,0 +1,67 @@
+#include "lib/wal/source_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "lib/base/error.h"
+#include "lib/wal/admission.h"
+
+namespace coffer::wal {
+
+std::optional<SourceFile> SourceFile::read(const Path& path) {
+    SourceFile source;
+    source.path_ = path;
+    // O_NONBLOCK: a pipe must not hold the worker.
+    source.fd_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!source.fd_) {
+        if (errno == ENOENT) return std::nullopt;
+        if (errno == ELOOP) throw Error(ErrorCode::corrupt, "is a symbolic link", path.string());
+        throw Error::from_errno(errno, "cannot open file", path.string());
+    }
+    if (::fstat(source.fd_.get(), &source.status_) != 0)
+        throw Error::from_errno(errno, "cannot read file", path.string());
+    if (!S_ISREG(source.status_.st_mode)) throw Error(ErrorCode::corrupt, "is no regular file", path.string());
+    if (static_cast<std::uint64_t>(source.status_.st_size) > largest_wal_file) {
+        throw Error(ErrorCode::corrupt, "is larger than a WAL file can be", path.string());
+    }
+    const auto size = static_cast<std::size_t>(source.status_.st_size);
+    source.bytes_.reset(new std::byte[size == 0 ? 1 : size]);  // not make_unique: that writes every byte first
+    while (source.size_ < size) {
+        const ssize_t got = ::pread(source.fd_.get(), source.bytes_.get() + source.size_, size - source.size_,
+                                    static_cast<off_t>(source.size_));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
+        if (got == 0) break;
+        source.size_ += static_cast<std::size_t>(got);
+    }
+    return source;
+}
+
+bool SourceFile::may_still_be_written(std::chrono::milliseconds quiet) const noexcept {
+    // The kernel grants a read lease only on a file that nobody has open for writing (fcntl(2)). Who opens it in the
+    // moment that we hold it makes a signal, which must be one that is ignored: SIGIO would end us.
+    ::fcntl(fd_.get(), F_SETSIG, SIGURG);
+    if (::fcntl(fd_.get(), F_SETLEASE, F_RDLCK) == 0) {
+        ::fcntl(fd_.get(), F_SETLEASE, F_UNLCK);
+    } else if (errno == EAGAIN) {
+        return true;
+    }
+    if (!unchanged()) return true;
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const auto age = std::chrono::seconds(now.tv_sec - status_.st_ctim.tv_sec) +
+                     std::chrono::nanoseconds(now.tv_nsec - status_.st_ctim.tv_nsec);
+    return age >= std::chrono::seconds(0) && age < quiet;
+}
+
+bool SourceFile::unchanged() const noexcept {
+    struct stat now {};
+    return ::lstat(path_.c_str(), &now) == 0 && now.st_dev == status_.st_dev && now.st_ino == status_.st_ino &&
+           now.st_size == status_.st_size && now.st_mtim.tv_sec == status_.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == status_.st_mtim.tv_nsec;
+}
+
+}  // namespace coffer::wal
