@@ -165,6 +165,7 @@ SCENARIOS = {
     "streamer.segment.": lambda w, name: w.in_service("streamer", name, w.end_segments),
     "archiver.segment.": lambda w, name: w.in_service("archiver", name, w.end_segments),
     "archiver.error.": lambda w, name: w.in_service("archiver", name, w.bring_foreign_file),
+    "archiver.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.save.": lambda w, name: w.in_backup(name),
     "backup.": lambda w, name: w.in_backup(name),
