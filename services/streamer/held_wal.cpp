@@ -1,0 +1,116 @@
+#include "streamer/held_wal.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "lib/base/error.h"
+#include "streamer/segment_file.h"
+
+namespace coffer::streamer {
+namespace {
+
+using wal::Segment;
+
+struct Newest {
+    std::optional<Segment> partial;
+    std::optional<Segment> streamed;
+    std::optional<Segment> archived;
+};
+using NewestByTimeline = std::map<TimelineId, Newest>;
+
+void keep_newer(std::optional<Segment>& slot, const Segment& found) {
+    if (!slot || slot->number < found.number) slot = found;
+}
+
+void look_into_streaming(const HeldWalQuestion& question, NewestByTimeline& newest) {
+    for (const auto& entry : std::filesystem::directory_iterator(question.streaming)) {
+        std::string name = entry.path().filename().string();
+        const bool partial = name.ends_with(".partial");
+        if (partial) name.resize(name.size() - 8);
+        const auto segment = Segment::parse(name, question.size);
+        if (!segment) continue;
+        keep_newer(partial ? newest[segment->timeline].partial : newest[segment->timeline].streamed, *segment);
+    }
+}
+
+// The archive has thousands of files per timeline, but names sort: only the last folder of each timeline is read.
+void look_into_archive(const HeldWalQuestion& question, NewestByTimeline& newest) {
+    std::error_code absent;
+    std::map<std::string, Path> last_folder;  // by timeline's 8 digits
+    for (const auto& entry : std::filesystem::directory_iterator(question.archive, absent)) {
+        const std::string name = entry.path().filename().string();
+        if (name.size() != 16 || !entry.is_directory()) continue;
+        Path& last = last_folder[name.substr(0, 8)];
+        if (last.empty() || last.filename() < name) last = entry.path();
+    }
+    for (const auto& [timeline, folder] : last_folder) {
+        for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
+            const auto segment = Segment::parse(entry.path().filename().string(), question.size);
+            if (segment) keep_newer(newest[segment->timeline].archived, *segment);
+        }
+    }
+}
+
+std::optional<Path> whole_file(const HeldWalQuestion& question, const Segment& segment) {
+    const std::string name = segment.name(question.size);
+    std::error_code ignored;
+    for (const Path& path : {question.streaming / name, question.archive / wal::archive_folder_of(name) / name}) {
+        if (std::filesystem::is_regular_file(path, ignored)) return path;
+    }
+    return std::nullopt;
+}
+
+DurableLsn end_of_partial(const HeldWalQuestion& question, const Segment& segment) {
+    const Path path = SegmentFile::partial_path(question.streaming, segment, question.size);
+    return SegmentFile::sync_found(path, [&](int fd) {
+        struct stat status {};
+        if (::fstat(fd, &status) != 0) throw Error::from_errno(errno, "cannot examine file", path.string());
+        const std::size_t size =
+            std::min<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), question.size.bytes());
+        if (size == 0) return segment.begin(question.size);
+        const auto unmap = [size](void* memory) { ::munmap(memory, size); };
+        void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (memory == MAP_FAILED) throw Error::from_errno(errno, "cannot read file", path.string());
+        const std::unique_ptr<void, decltype(unmap)> owner(memory, unmap);
+        return question.valid_end(ByteSpan(static_cast<const std::byte*>(memory), size), segment);
+    });
+}
+
+// The end of the whole segments that follow one another from first on; nullopt when first itself is not there.
+std::optional<DurableLsn> end_of_row(const HeldWalQuestion& question, const Segment& first) {
+    std::optional<Segment> last;
+    std::optional<Path> last_path;
+    for (Segment segment = first;; segment = segment.next()) {
+        auto path = whole_file(question, segment);
+        if (!path) break;
+        last = segment;
+        last_path = std::move(path);
+    }
+    if (!last) return std::nullopt;
+    return SegmentFile::sync_found(*last_path, last->end(question.size));
+}
+
+}  // namespace
+
+std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question) {
+    NewestByTimeline newest;
+    look_into_archive(question, newest);
+    look_into_streaming(question, newest);
+    std::map<TimelineId, DurableLsn> held;
+    for (const auto& [timeline, found] : newest) {
+        std::optional<Segment> first = found.partial ? found.partial : found.streamed;
+        if (found.streamed && first->number < found.streamed->number) first = found.streamed;
+        if (!first) first = found.archived;
+        if (const auto end = end_of_row(question, *first)) {
+            held[timeline] = *end;
+        } else if (found.partial && *first == *found.partial) {
+            held[timeline] = end_of_partial(question, *first);
+        }
+    }
+    return held;
+}
+
+}  // namespace coffer::streamer

@@ -1,0 +1,28 @@
+#pragma once
+// Up to where WAL is durable on this box, by timeline: what streaming goes on from.
+//
+// Reads the directories, syncs the files found (a crash may have left them in memory only), and checks the records of
+// the newest unfinished segment. An unfinished segment that exists whole elsewhere does not count; whole segments
+// behind it are followed as far as there is no hole. A timeline of which only an unfinished segment without a valid
+// record is held counts from the start of that segment. Throws io, no_space.
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "lib/base/files.h"
+#include "lib/wal/segment_name.h"
+#include "streamer/durable_lsn.h"
+
+namespace coffer::streamer {
+
+struct HeldWalQuestion {
+    Path streaming;
+    Path archive;
+    wal::SegmentSize size;
+    // The end of the valid records in an unfinished segment's bytes.
+    std::function<Lsn(ByteSpan content, const wal::Segment& segment)> valid_end;
+};
+
+std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question);
+
+}  // namespace coffer::streamer

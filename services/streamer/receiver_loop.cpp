@@ -1,0 +1,209 @@
+#include "streamer/receiver_loop.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/base/log.h"
+#include "lib/wal/segment_check.h"
+#include "streamer/held_wal.h"
+
+namespace coffer::streamer {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds longest_pause{1000};
+constexpr milliseconds failed_pause{10000};
+constexpr std::chrono::minutes log_interval{10};
+
+// What no trying again mends.
+bool needs_a_person(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::server_mismatch:
+        case ErrorCode::slot_missing:
+        case ErrorCode::invalid_configuration:
+        case ErrorCode::permission_denied:
+        case ErrorCode::not_supported:
+        case ErrorCode::corrupt:
+            return true;
+        default:
+            return false;
+    }
+}
+
+}  // namespace
+
+void ReceiverLoop::run() {
+    for (;;) {
+        milliseconds pause{0};
+        try {
+            session();
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::canceled) return;
+            pause = failed(error);
+        } catch (const std::exception& error) {
+            pause = failed(Error(ErrorCode::internal, error.what()));
+        }
+        context_.exposure.disconnected();
+        context_.board.update([&](ReceiverStatus& status) {
+            status.connected_since.reset();
+            status.exposed_since = context_.exposure.exposed_since();
+        });
+        if (!context_.pause(pause)) return;
+    }
+}
+
+milliseconds ReceiverLoop::failed(const Error& error) {
+    const Error shown = error.within(context_.server.name);
+    const MonotonicTime now = context_.clock.monotonic();
+    if (last_logged_ != shown.what() || !last_logged_at_ || now - *last_logged_at_ > log_interval) {
+        log_message(LogLevel::warning, shown.full_text(), {{"SERVER", context_.server.name}});
+        last_logged_ = shown.what();
+        last_logged_at_ = now;
+    }
+    context_.set_error(error);
+    if (error.code() == ErrorCode::wal_gap) {
+        removed_ = removed_ == Removed::nothing ? Removed::behind_held : Removed::behind_slot;
+    }
+    const bool stuck = needs_a_person(error.code());
+    context_.set_state(stuck                                 ? ReceiverState::failed
+                       : error.code() == ErrorCode::no_space ? ReceiverState::no_space
+                                                             : ReceiverState::waiting);
+    if (stuck) return failed_pause;
+    const milliseconds pause = pause_;
+    pause_ = std::min(longest_pause, pause_ * 2 + milliseconds(50));
+    return pause;
+}
+
+void ReceiverLoop::session() {
+    const auto state = context_.board.read().state;
+    if (state == ReceiverState::stopped || state == ReceiverState::streaming)
+        context_.set_state(ReceiverState::connecting);
+    Upstream upstream = open_upstream(context_.server, context_.stop_fd);
+    context_.board.update([&](ReceiverStatus& status) {
+        status.system_identifier = upstream.identity.system_identifier;
+        status.server = upstream.identity.flush_position;
+    });
+    stream(upstream, begin_of(upstream));
+}
+
+std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream) const {
+    const auto valid_end = [&](ByteSpan content, const wal::Segment& segment) {
+        wal::Expected expected;
+        expected.segment = segment;
+        expected.size = upstream.size;
+        expected.system_identifier = upstream.identity.system_identifier;
+        const Lsn end = wal::check_segment(content, expected, true).valid_end;
+        const auto& distrusted = context_.distrusted;
+        const bool doubtful = distrusted && distrusted->first == segment.timeline && distrusted->second < end;
+        return std::max(segment.begin(upstream.size), doubtful ? distrusted->second : end);
+    };
+    return find_held_wal(
+        {context_.server.streaming_wals_directory, context_.server.wals_directory, upstream.size, valid_end});
+}
+
+StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const std::map<TimelineId, DurableLsn>& held) const {
+    StartQuestion question;
+    question.size = upstream.size;
+    question.path = upstream.path;
+    question.server_end = upstream.identity.flush_position;
+    question.slot_restart = upstream.slot_restart;
+    question.removed = removed_;
+    for (const auto& [timeline, end] : held) question.held[timeline] = end.lsn();
+    return question;
+}
+
+WalStream::Begin ReceiverLoop::begin_of(const Upstream& upstream) {
+    const auto held = held_of(upstream);
+    const Start start = decide_start(question_of(upstream, held));
+    report(upstream, start);
+    WalStream::Begin begin{start.timeline, start.lsn, {}};
+    if (start.continues_held) begin.durable = held.at(start.timeline);
+    return begin;
+}
+
+void ReceiverLoop::report(const Upstream& upstream, const Start& start) {
+    if (start.server_behind) {
+        throw Error(ErrorCode::server_unreachable,
+                    fmt::format("the server has WAL up to {} only, less than the {} held here",
+                                upstream.identity.flush_position.to_string(), start.lsn.to_string()),
+                    upstream.conn.address(),
+                    "it may be a standby that is behind, or have lost WAL; streaming waits for it");
+    }
+    if (start.diverged) {
+        log_warning(
+            "{}: WAL up to {} is held here that is not in the history of timeline {}; it is kept, and streaming "
+            "goes on from {} of timeline {}",
+            context_.server.name, start.diverged->to_string(), upstream.path.present(), start.lsn.to_string(),
+            start.timeline);
+    }
+    if (start.gap) record_gap(*start.gap);
+}
+
+void ReceiverLoop::record_gap(const WalGap& gap) {
+    const std::string text = gap.to_string();
+    if (context_.board.read().last_gap == text) return;
+    log_error("{}: WAL is missing for ever: {}; the server has removed it. Take a new backup now", context_.server.name,
+              text);
+    context_.board.update([&](ReceiverStatus& status) { status.last_gap = text; });
+    const Path note = context_.server.meta_directory() / "coffer-wal-gaps";
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(context_.clock.now().time_since_epoch()).count();
+    write_file_durably(note, read_file(note, 16 << 20).value_or("") + fmt::format("{} {}\n", seconds, text));
+}
+
+void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection) {
+    context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(), context_.clock.monotonic());
+    context_.board.update([&](ReceiverStatus& status) {
+        status.timeline = begin.timeline;
+        status.received = begin.lsn;
+        status.durable = begin.durable.lsn();
+        status.connected_since = context_.clock.now();
+        if (std::exchange(streamed_before_, true) && !same_connection) ++status.reconnects;
+        status.last_error.reset();
+    });
+    context_.set_state(ReceiverState::streaming);
+    log_info("{}: streaming timeline {} from {}", context_.server.name, begin.timeline, begin.lsn.to_string());
+}
+
+void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
+    for (bool same_connection = false;; same_connection = true) {
+        const std::string slot = context_.server.slot_name.value_or("");
+        const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.lsn, begin.timeline);
+        if (answer.sqlstate() == "42704") {  // undefined_object
+            throw Error(ErrorCode::slot_missing, "replication slot does not exist", slot, "set create_slot = auto");
+        }
+        if (!answer.ok()) throw answer.error("cannot start streaming");
+        std::optional<pg::NextTimeline> next;
+        DurableLsn durable;
+        if (answer.status() == PGRES_COPY_BOTH) {
+            streaming_began(upstream, begin, same_connection);
+            WalStream stream(upstream.conn, context_, upstream.size, begin);
+            const auto settle = [&] {
+                if (!stream.received_anything()) return;
+                removed_ = Removed::nothing;
+                pause_ = milliseconds(0);
+                last_logged_.clear();
+            };
+            try {
+                next = stream.run();
+            } catch (...) {
+                settle();
+                throw;
+            }
+            settle();
+            durable = stream.durable();
+        }
+        if (!next)
+            throw Error(ErrorCode::server_unreachable, "the server ended the stream, it shuts down",
+                        upstream.conn.address());
+        log_info("{}: timeline {} ended at {}, timeline {} follows", context_.server.name, begin.timeline,
+                 next->begin.to_string(), next->timeline);
+        (void)store_history(upstream.conn, context_.server, next->timeline);
+        const auto segment = wal::Segment::containing(next->timeline, next->begin, upstream.size);
+        begin = {next->timeline, segment.begin(upstream.size), durable};
+    }
+}
+
+}  // namespace coffer::streamer

@@ -1,0 +1,36 @@
+#pragma once
+// What a receiver's thread does: sessions, one after the other, and what to make of their failures.
+#include "streamer/receiver_context.h"
+#include "streamer/upstream.h"
+#include "streamer/wal_stream.h"
+
+namespace coffer::streamer {
+
+class ReceiverLoop {
+  public:
+    explicit ReceiverLoop(ReceiverContext& context) : context_(context) {}
+    // Returns when told to stop.
+    void run();
+
+  private:
+    void session();
+    void stream(Upstream& upstream, WalStream::Begin begin);
+    WalStream::Begin begin_of(const Upstream& upstream);
+    [[nodiscard]] StartQuestion question_of(const Upstream& upstream,
+                                            const std::map<TimelineId, DurableLsn>& held) const;
+    [[nodiscard]] std::map<TimelineId, DurableLsn> held_of(const Upstream& upstream) const;
+    void report(const Upstream& upstream, const Start& start);
+    void record_gap(const WalGap& gap);
+    void streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection);
+    // How long to wait before the next session.
+    std::chrono::milliseconds failed(const Error& error);
+
+    ReceiverContext& context_;
+    bool streamed_before_ = false;
+    Removed removed_ = Removed::nothing;
+    std::string last_logged_;
+    std::optional<MonotonicTime> last_logged_at_;
+    std::chrono::milliseconds pause_{0};
+};
+
+}  // namespace coffer::streamer

@@ -1,0 +1,92 @@
+#include "streamer/segment_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "lib/base/error.h"
+
+namespace coffer::streamer {
+
+Path SegmentFile::partial_path(const Path& directory, const wal::Segment& segment, wal::SegmentSize size) {
+    return directory / (segment.name(size) + ".partial");
+}
+
+SegmentFile::SegmentFile(const Path& directory, wal::Segment segment, wal::SegmentSize size, Lsn position,
+                         Preallocator* preallocator)
+    : directory_(directory),
+      path_(partial_path(directory, segment, size)),
+      segment_(segment),
+      size_(size),
+      written_(position) {
+    if (position < segment.begin(size) || position > segment.end(size)) {
+        throw Error(ErrorCode::internal, "position is outside of the segment", segment.name(size));
+    }
+    std::error_code ignored;
+    if (std::filesystem::exists(path_, ignored)) {
+        fd_ = files().open(path_, O_RDWR);
+        files().allocate(fd_.get(), size.bytes(), path_);
+        files().sync(fd_.get(), path_);
+    } else {
+        create(preallocator);
+    }
+    files().sync_directory(directory_);
+    kill_point("streamer.segment.created");
+    if (preallocator != nullptr) preallocator->prepare(directory_, size);
+}
+
+void SegmentFile::create(Preallocator* preallocator) {
+    if (preallocator != nullptr) {
+        if (const auto prepared = preallocator->take(directory_, size_)) {
+            files().rename(*prepared, path_);
+            fd_ = files().open(path_, O_RDWR);
+            return;
+        }
+    }
+    fd_ = files().open(path_, O_RDWR | O_CREAT);
+    try {
+        files().allocate(fd_.get(), size_.bytes(), path_);
+        files().sync(fd_.get(), path_);
+    } catch (...) {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);  // holds nothing; must not take the last room of the disk
+        throw;
+    }
+}
+
+void SegmentFile::write(ByteSpan data) {
+    if (data.size() > room()) throw Error(ErrorCode::internal, "write behind the end of the segment", path_.string());
+    dirty_ = true;
+    files().write_at(fd_.get(), data, written_.value - segment_.begin(size_).value, path_);
+    written_ = written_ + data.size();
+    kill_point("streamer.segment.written");
+}
+
+DurableLsn SegmentFile::sync_data() {
+    if (dirty_) files().sync_data(fd_.get(), path_);
+    dirty_ = false;
+    kill_point("streamer.segment.synced");
+    return DurableLsn(written_);
+}
+
+void SegmentFile::complete() {
+    if (!full()) throw Error(ErrorCode::internal, "segment is not full yet", path_.string());
+    sync_data();
+    files().rename(path_, directory_ / segment_.name(size_));
+    kill_point("streamer.segment.renamed");
+    files().sync_directory(directory_);
+    kill_point("streamer.segment.directory_synced");
+}
+
+DurableLsn SegmentFile::sync_found(const Path& path, Lsn end) {
+    return sync_found(path, [end](int) { return end; });
+}
+
+DurableLsn SegmentFile::sync_found(const Path& path, const std::function<Lsn(int fd)>& end_of_content) {
+    const UniqueFd fd = files().open(path, O_RDONLY);
+    files().sync(fd.get(), path);
+    files().sync_directory(path.parent_path());
+    return DurableLsn(end_of_content(fd.get()));
+}
+
+}  // namespace coffer::streamer

@@ -1,0 +1,94 @@
+#include "streamer/upstream.h"
+
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/catalogue/catalogue.h"
+
+namespace coffer::streamer {
+namespace {
+
+pg::PgConn connect(const config::Server& server, int stop_fd) {
+    pg::ConnectOptions options;
+    options.conninfo = server.streaming_conninfo.empty() ? server.conninfo : server.streaming_conninfo;
+    options.application_name = server.streaming_archiver_name;
+    options.replication = true;
+    options.stop_fd = stop_fd;
+    return pg::PgConn::connect(options);
+}
+
+// Servers before 15 tell of a slot only on an ordinary connection. Without one (the role may be allowed to replicate
+// only), what the slot keeps stays unknown, which matters only when nothing is held here yet.
+std::optional<pg::SlotState> ask_for_slot(pg::PgConn& conn, const config::Server& server, int stop_fd) {
+    if (conn.major_version() >= 15) return pg::read_slot(conn, *server.slot_name);
+    if (server.conninfo.empty()) return std::nullopt;
+    try {
+        pg::PgConn sql = pg::PgConn::connect({server.conninfo, server.streaming_archiver_name, false, stop_fd});
+        return pg::query_slot(sql, *server.slot_name);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::canceled) throw;
+        log_debug("{}: cannot look at the slot: {}", server.name, error.what());
+        return std::nullopt;
+    }
+}
+
+std::optional<Lsn> ensure_slot(pg::PgConn& conn, const config::Server& server, int stop_fd) {
+    if (!server.slot_name) return std::nullopt;
+    auto slot = ask_for_slot(conn, server, stop_fd);
+    if (slot && slot->exists && slot->type != "physical") {
+        throw Error(ErrorCode::invalid_configuration, "replication slot is not a physical one", *server.slot_name,
+                    "give another name as slot_name");
+    }
+    if ((!slot || !slot->exists) && server.create_slot) {
+        if (pg::create_physical_slot(conn, *server.slot_name)) {
+            log_info("{}: created replication slot {}", server.name, *server.slot_name);
+        }
+        slot = ask_for_slot(conn, server, stop_fd);
+    }
+    if (slot && !slot->exists) {
+        throw Error(ErrorCode::slot_missing, "replication slot does not exist", *server.slot_name,
+                    "set create_slot = auto, or run: SELECT pg_create_physical_replication_slot('" + *server.slot_name +
+                        "', true)");
+    }
+    return slot ? slot->restart_lsn : std::nullopt;
+}
+
+bool is_held(const config::Server& server, const std::string& history) {
+    std::error_code ignored;
+    return std::filesystem::exists(server.wals_directory / history, ignored) ||
+           std::filesystem::exists(server.streaming_wals_directory / history, ignored);
+}
+
+}  // namespace
+
+std::optional<std::string> store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline) {
+    const auto history = pg::timeline_history(conn, timeline);
+    if (!history) return std::nullopt;
+    if (!is_held(server, history->name)) {
+        write_file_durably(server.streaming_wals_directory / history->name, history->content);
+        kill_point("streamer.history.stored");
+        log_info("{}: stored {}", server.name, history->name);
+    }
+    return history->content;
+}
+
+Upstream open_upstream(const config::Server& server, int stop_fd) {
+    Upstream upstream;
+    upstream.conn = connect(server, stop_fd);
+    upstream.identity = pg::identify_system(upstream.conn);
+    const catalogue::Catalogue catalogue(server);
+    catalogue.create_directories();
+    catalogue.confirm_identity({upstream.identity.system_identifier, upstream.conn.major_version()});
+    upstream.size = pg::wal_segment_size(upstream.conn);
+
+    const auto history = store_history(upstream.conn, server, upstream.identity.timeline);
+    upstream.path = TimelinePath(upstream.identity.timeline, history.value_or(""));
+    for (const auto& step : upstream.path.steps()) {
+        if (step.end && step.timeline > 1 && !is_held(server, wal::history_name(step.timeline))) {
+            (void)store_history(upstream.conn, server, step.timeline);
+        }
+    }
+    upstream.slot_restart = ensure_slot(upstream.conn, server, stop_fd);
+    return upstream;
+}
+
+}  // namespace coffer::streamer

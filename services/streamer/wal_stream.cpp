@@ -1,0 +1,213 @@
+#include "streamer/wal_stream.h"
+
+#include <algorithm>
+
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+
+namespace coffer::streamer {
+namespace {
+
+constexpr std::chrono::seconds status_interval{10};
+constexpr std::chrono::seconds longest_silence{60};  // asked for an answer several times meanwhile
+constexpr std::chrono::seconds room_interval{1};
+constexpr std::uint64_t most_unsynced = 4 << 20;
+
+}  // namespace
+
+WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSize size, const Begin& begin)
+    : conn_(conn),
+      context_(context),
+      size_(size),
+      timeline_(begin.timeline),
+      position_(begin.lsn),
+      durable_(begin.durable),
+      last_message_(context.clock.monotonic()),
+      next_status_(last_message_) {}
+
+std::optional<pg::NextTimeline> WalStream::run() {
+    try {
+        acknowledge(false);
+        while (!ended_) turn();
+        return end();
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::canceled) say_goodbye();
+        throw;
+    }
+}
+
+void WalStream::turn() {
+    const short events = conn_.flush() ? POLLIN : POLLIN | POLLOUT;
+    more_waiting_ = more_waiting_ || conn_.wait(events, next_status_);
+    if (more_waiting_) drain();
+    if (unsynced_ > 0) sync();
+    const bool due = context_.clock.monotonic() >= next_status_;
+    if (due) check_silence();
+    if (reply_wanted_ || due || durable_.lsn() > acknowledged_) acknowledge(due);
+    publish();
+}
+
+void WalStream::drain() {
+    do {
+        conn_.consume_input();
+        more_waiting_ = take_messages();
+        if (more_waiting_ || ended_) return;
+    } while (conn_.wait(POLLIN, context_.clock.monotonic()));
+}
+
+// True when it stopped early, because enough is waiting to be synced.
+bool WalStream::take_messages() {
+    pg::CopyData message;
+    while (unsynced_ < most_unsynced) {
+        const pg::CopyStep step = conn_.try_copy_data(message);
+        if (step == pg::CopyStep::end) ended_ = true;
+        if (step != pg::CopyStep::data) return false;
+        last_message_ = context_.clock.monotonic();
+        std::visit([this](const auto& content) { take(content); }, pg::parse_stream_message(message.bytes()));
+    }
+    return true;
+}
+
+void WalStream::take(const pg::WalData& wal) {
+    if (wal.start != position_) {
+        throw Error(ErrorCode::protocol,
+                    "the server sent WAL of " + wal.start.to_string() + " where " + position_.to_string() + " was due");
+    }
+    received_ = true;
+    server_end_ = std::max(server_end_, wal.server_end);
+    context_.exposure.heard(server_end_, last_message_);
+    store(wal.data);
+}
+
+void WalStream::take(const pg::Keepalive& keepalive) {
+    server_end_ = std::max(server_end_, keepalive.server_end);
+    context_.exposure.heard(server_end_, last_message_);
+    reply_wanted_ = reply_wanted_ || keepalive.reply_requested;
+}
+
+void WalStream::store(ByteSpan data) {
+    while (!data.empty()) {
+        if (!segment_) {
+            const auto segment = wal::Segment::containing(timeline_, position_, size_);
+            with_room([&] {
+                segment_.emplace(context_.server.streaming_wals_directory, segment, size_, position_,
+                                 &context_.preallocator);
+            });
+        }
+        const ByteSpan part = data.first(std::min<std::uint64_t>(data.size(), segment_->room()));
+        with_room([&] { segment_->write(part); });
+        position_ = position_ + part.size();
+        unsynced_ += part.size();
+        data = data.subspan(part.size());
+        if (segment_->full()) finish_segment();
+    }
+}
+
+// Repeats what found the disk full until there is room. The connection is kept alive with the old position meanwhile,
+// and nothing is read, so that the server holds what comes next.
+void WalStream::with_room(const std::function<void()>& action) {
+    for (bool waited = false;; waited = true) {
+        try {
+            action();
+            if (waited) log_info("{}: there is room again, going on", context_.server.name);
+            if (waited) context_.set_state(ReceiverState::streaming);
+            if (waited) context_.board.update([](ReceiverStatus& status) { status.last_error.reset(); });
+            return;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::no_space) throw;
+            if (!waited) log_error("{}: {}", context_.server.name, error.full_text());
+            context_.set_error(error.with_remedy("make room on the file system of " +
+                                                 context_.server.streaming_wals_directory.string()));
+            context_.set_state(ReceiverState::no_space);
+        }
+        acknowledge(false);
+        (void)conn_.flush();
+        if (!context_.pause(room_interval)) throw Error(ErrorCode::canceled, "stopped while the disk was full");
+    }
+}
+
+void WalStream::sync() {
+    try {
+        const DurableLsn synced = segment_->sync_data();
+        durable_ = std::max(durable_, synced);
+    } catch (const Error&) {
+        const Lsn begin = segment_->segment().begin(size_);
+        context_.distrusted = {timeline_, std::max(begin, std::min(durable_.lsn(), position_))};
+        throw;
+    }
+    unsynced_ = 0;
+    context_.distrusted.reset();
+    context_.exposure.durable(durable_.lsn(), context_.clock.monotonic());
+    context_.board.update([](ReceiverStatus& status) { ++status.syncs; });
+}
+
+void WalStream::finish_segment() {
+    sync();
+    acknowledge(false);  // before the renaming, so that no commit waits for it
+    (void)conn_.flush();
+    const wal::Segment segment = segment_->segment();
+    segment_->complete();
+    segment_.reset();
+    context_.notify(SegmentCompleted{segment.name(size_), segment.timeline, size_.bytes()});
+}
+
+void WalStream::acknowledge(bool ask_for_answer) {
+    const Lsn lsn = durable_.lsn();
+    const auto message = pg::build_status_update({lsn, lsn, lsn, context_.clock.now(), ask_for_answer});
+    conn_.put_copy_data(message);
+    (void)conn_.flush();
+    acknowledged_ = lsn;
+    reply_wanted_ = false;
+    next_status_ = context_.clock.monotonic() + status_interval;
+}
+
+void WalStream::check_silence() const {
+    if (context_.clock.monotonic() - last_message_ > longest_silence) {
+        throw Error(ErrorCode::server_unreachable, "the server has been silent for a minute", conn_.address());
+    }
+}
+
+void WalStream::publish() {
+    context_.board.update([&](ReceiverStatus& status) {
+        if (position_ > status.received) status.bytes += position_.value - status.received.value;
+        status.received = position_;
+        status.durable = durable_.lsn();
+        status.server = std::max(server_end_, status.server);
+        status.exposed_since = context_.exposure.exposed_since();
+        const auto age = context_.clock.monotonic() - last_message_;
+        status.last_message = context_.clock.now() - std::chrono::duration_cast<std::chrono::microseconds>(age);
+    });
+}
+
+// The server ended the stream: because its timeline ends (it waits for our end), or because it shuts down.
+std::optional<pg::NextTimeline> WalStream::end() {
+    if (unsynced_ > 0) sync();
+    const pg::PgResult result = conn_.next_result(context_.clock.monotonic() + std::chrono::seconds(30));
+    publish();
+    if (!result.ok()) {
+        if (result.sqlstate() == "58P01") {
+            throw Error(ErrorCode::wal_gap, "the server does not have the WAL any more: " + result.message(),
+                        position_.to_string());
+        }
+        throw result.error("the server ended the stream");
+    }
+    if (result.status() != PGRES_COPY_IN) return std::nullopt;
+    acknowledge(false);
+    conn_.put_copy_end();
+    while (!conn_.flush()) (void)conn_.wait(POLLOUT, context_.clock.monotonic() + std::chrono::seconds(1));
+    return pg::end_of_stream(conn_);
+}
+
+void WalStream::say_goodbye() noexcept {
+    try {
+        if (unsynced_ > 0) sync();
+        acknowledge(false);
+        conn_.put_copy_end();
+        (void)conn_.flush();
+        publish();
+    } catch (const std::exception& error) {
+        log_debug("{}: cannot take leave of the server: {}", context_.server.name, error.what());
+    }
+}
+
+}  // namespace coffer::streamer

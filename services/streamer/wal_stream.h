@@ -1,0 +1,67 @@
+#pragma once
+// The heart: receives one timeline's WAL over a connection in COPY mode, and acknowledges what is durable.
+//
+// In a loop: take everything the socket holds, write it, one fdatasync, one status update with write = flush = apply.
+// So commits that arrive together are acknowledged together, and nothing waits for a timer. Used by the receiver's
+// thread.
+#include "lib/pg/conn.h"
+#include "lib/pg/messages.h"
+#include "lib/pg/replication.h"
+#include "streamer/receiver_context.h"
+#include "streamer/segment_file.h"
+
+namespace coffer::streamer {
+
+class WalStream {
+  public:
+    struct Begin {
+        TimelineId timeline = 0;
+        Lsn lsn;
+        DurableLsn durable;  // none when nothing before lsn is held
+    };
+    WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSize size, const Begin& begin);
+
+    // Until the timeline ends (its successor), or the server shuts down in good order (nullopt). Throws
+    // server_unreachable, wal_gap (the server has removed what was asked for), no_space, io, protocol, and canceled
+    // when told to stop, after everything received was made durable and acknowledged.
+    std::optional<pg::NextTimeline> run();
+
+    [[nodiscard]] DurableLsn durable() const noexcept { return durable_; }
+    // Something arrived: the start was one that the server could serve.
+    [[nodiscard]] bool received_anything() const noexcept { return received_; }
+
+  private:
+    void turn();
+    void drain();
+    bool take_messages();
+    void take(const pg::WalData& wal);
+    void take(const pg::Keepalive& keepalive);
+    void store(ByteSpan data);
+    void with_room(const std::function<void()>& action);
+    void sync();
+    void finish_segment();
+    void acknowledge(bool ask_for_answer);
+    void publish();
+    void say_goodbye() noexcept;
+    std::optional<pg::NextTimeline> end();
+    void check_silence() const;
+
+    pg::PgConn& conn_;
+    ReceiverContext& context_;
+    wal::SegmentSize size_;
+    TimelineId timeline_;
+    Lsn position_;  // of the next byte expected
+    DurableLsn durable_;
+    Lsn acknowledged_;
+    Lsn server_end_;
+    std::optional<SegmentFile> segment_;
+    std::uint64_t unsynced_ = 0;
+    bool received_ = false;
+    bool reply_wanted_ = false;
+    bool ended_ = false;
+    bool more_waiting_ = false;
+    MonotonicTime last_message_;
+    MonotonicTime next_status_;
+};
+
+}  // namespace coffer::streamer

@@ -1,0 +1,70 @@
+#include "streamer/exposure.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace coffer;
+using namespace coffer::streamer;
+using namespace std::chrono_literals;
+
+namespace {
+
+MonotonicTime at(std::chrono::microseconds time) {
+    return MonotonicTime{} + time;
+}
+
+}  // namespace
+
+TEST_GROUP(Exposure) {
+    ExposureMeter meter{at(0s)};
+    std::chrono::seconds exposure(std::chrono::seconds now) {
+        return std::chrono::duration_cast<std::chrono::seconds>(meter.exposure(at(now)));
+    }
+};
+
+TEST(Exposure, IsTheTimeSinceAllWasKnownToBeHereBeforeTheFirstConnection) {
+    LONGS_EQUAL(7, exposure(7s).count());
+}
+
+TEST(Exposure, IsZeroWhileEverythingIsDurable) {
+    meter.connected(Lsn{100}, Lsn{100}, at(10s));
+    LONGS_EQUAL(0, exposure(500s).count());
+}
+
+TEST(Exposure, IsTheAgeOfTheOldestPositionThatIsMissing) {
+    meter.connected(Lsn{100}, Lsn{100}, at(10s));
+    meter.heard(Lsn{200}, at(20s));
+    meter.heard(Lsn{300}, at(25s));
+    LONGS_EQUAL(10, exposure(30s).count());
+    meter.durable(Lsn{250}, at(31s));
+    LONGS_EQUAL(6, exposure(31s).count());
+    meter.durable(Lsn{300}, at(32s));
+    LONGS_EQUAL(0, exposure(32s).count());
+}
+
+TEST(Exposure, GrowsFromTheLastGoodMomentWhileDisconnected) {
+    meter.connected(Lsn{100}, Lsn{100}, at(10s));
+    meter.heard(Lsn{100}, at(20s));  // a keepalive
+    meter.disconnected();
+    LONGS_EQUAL(5, exposure(25s).count());
+    meter.connected(Lsn{900}, Lsn{100}, at(30s));  // the server went on meanwhile
+    LONGS_EQUAL(11, exposure(31s).count());
+    meter.durable(Lsn{900}, at(32s));
+    LONGS_EQUAL(0, exposure(33s).count());
+}
+
+TEST(Exposure, KeepsTheOldestAgeWhenTheConnectionBreaksBehind) {
+    meter.connected(Lsn{100}, Lsn{100}, at(10s));
+    meter.heard(Lsn{200}, at(20s));
+    meter.disconnected();
+    LONGS_EQUAL(10, exposure(30s).count());
+}
+
+TEST(Exposure, NeverShowsLessThanItIsWhenItMergesManyPositions) {
+    meter.connected(Lsn{1}, Lsn{1}, at(0s));
+    for (int n = 2; n <= 2000; ++n) meter.heard(Lsn{static_cast<std::uint64_t>(n)}, at(std::chrono::seconds(n)));
+    LONGS_EQUAL(1998, exposure(2000s).count());
+    meter.durable(Lsn{1900}, at(2000s));
+    CHECK(exposure(2000s) >= 99s);
+    meter.durable(Lsn{2000}, at(2000s));
+    LONGS_EQUAL(0, exposure(2000s).count());
+}

@@ -1,0 +1,214 @@
+#include "streamer/segment_file.h"
+
+#include <CppUTest/TestHarness.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "lib/base/error.h"
+#include "streamer/held_wal.h"
+
+using namespace coffer;
+using namespace coffer::streamer;
+
+namespace {
+
+const wal::SegmentSize one_mb = *wal::SegmentSize::from_bytes(1 << 20);
+const wal::Segment segment{1, 3};
+constexpr Lsn begin{3 << 20};
+
+// Records the durable steps, and fails the one it is told to.
+class FaultyFiles : public Files {
+  public:
+    std::vector<std::string> steps;
+    std::string fail_at;
+    int error = EIO;
+
+    void write_at(int fd, ByteSpan data, std::uint64_t offset, const Path& path) override {
+        step("write");
+        Files::write_at(fd, data, offset, path);
+    }
+    void allocate(int fd, std::uint64_t size, const Path& path) override {
+        step("allocate");
+        Files::allocate(fd, size, path);
+    }
+    void sync_data(int fd, const Path& path) override {
+        step("sync data");
+        Files::sync_data(fd, path);
+    }
+    void sync(int fd, const Path& path) override {
+        step(std::filesystem::is_directory(path) ? "sync directory" : "sync");
+        Files::sync(fd, path);
+    }
+    void rename(const Path& from, const Path& to) override {
+        step("rename");
+        Files::rename(from, to);
+    }
+
+  private:
+    void step(const std::string& name) {
+        steps.push_back(name);
+        if (name == fail_at) throw Error::from_errno(error, "cannot " + name, "test");
+    }
+};
+
+Lsn nothing_valid(ByteSpan, const wal::Segment& found) {
+    return found.begin(one_mb);
+}
+
+}  // namespace
+
+TEST_GROUP(SegmentFile) {
+    Path directory;
+    std::string content = std::string(1 << 20, 'x');
+    void setup() override {
+        char name[] = "/tmp/coffer-segment-XXXXXX";
+        directory = ::mkdtemp(name);
+        std::filesystem::create_directories(directory / "streaming");
+        std::filesystem::create_directories(directory / "wals/0000000100000000");
+    }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
+    Path streaming() const {
+        return directory / "streaming";
+    }
+    void put(const std::string& name) const {
+        write_file_durably(directory / name, content);
+    }
+    std::map<TimelineId, DurableLsn> held(std::function<Lsn(ByteSpan, const wal::Segment&)> valid_end = nothing_valid)
+        const {
+        return find_held_wal({streaming(), directory / "wals", one_mb, std::move(valid_end)});
+    }
+};
+
+TEST(SegmentFile, IsDurableByNameBeforeTheFirstByteAndByContentAfterEachSync) {
+    FaultyFiles recorder;
+    const ScopedFiles scope(recorder);
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    const std::vector<std::string> opened{"allocate", "sync", "sync directory"};
+    CHECK(recorder.steps == opened);
+    file.write(as_byte_span("hello"));
+    CHECK(file.sync_data().lsn() == begin + 5);
+    STRCMP_EQUAL("sync data", recorder.steps.back().c_str());
+    UNSIGNED_LONGS_EQUAL(1 << 20, std::filesystem::file_size(streaming() / "000000010000000000000003.partial"));
+}
+
+TEST(SegmentFile, TakesItsFinalNameOnlyAfterTheSync) {
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    file.write(as_byte_span(content));
+    CHECK(file.full());
+    FaultyFiles recorder;
+    const ScopedFiles scope(recorder);
+    file.complete();
+    const std::vector<std::string> expected{"sync data", "rename", "sync directory"};
+    CHECK(recorder.steps == expected);
+    CHECK(read_file(streaming() / "000000010000000000000003") == content);
+}
+
+TEST(SegmentFile, StaysPartialWhenTheSyncFails) {
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    file.write(as_byte_span(content));
+    FaultyFiles faulty;
+    faulty.fail_at = "sync data";
+    const ScopedFiles scope(faulty);
+    CHECK_THROWS(Error, file.complete());
+    CHECK(!std::filesystem::exists(streaming() / "000000010000000000000003"));
+}
+
+TEST(SegmentFile, CanRepeatAWriteThatFoundTheDiskFull) {
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    file.write(as_byte_span("abc"));
+    {
+        FaultyFiles faulty;
+        faulty.fail_at = "write";
+        faulty.error = ENOSPC;
+        const ScopedFiles scope(faulty);
+        CHECK_THROWS(Error, file.write(as_byte_span("def")));
+    }
+    CHECK(file.written() == begin + 3);
+    file.write(as_byte_span("def"));
+    STRNCMP_EQUAL("abcdef", read_file(streaming() / "000000010000000000000003.partial")->c_str(), 6);
+}
+
+TEST(SegmentFile, LeavesNothingBehindWhenThereIsNoRoomForIt) {
+    FaultyFiles faulty;
+    faulty.fail_at = "allocate";
+    faulty.error = ENOSPC;
+    const ScopedFiles scope(faulty);
+    try {
+        SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+        FAIL("opened");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::no_space);
+    }
+    CHECK(std::filesystem::is_empty(streaming()));
+}
+
+TEST(SegmentFile, GoesOnInAFileThatIsThere) {
+    {
+        SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+        file.write(as_byte_span("abcdef"));
+    }
+    SegmentFile file(streaming(), segment, one_mb, begin + 3, nullptr);
+    file.write(as_byte_span("DEF"));
+    CHECK(file.sync_data().lsn() == begin + 6);
+    STRNCMP_EQUAL("abcDEF", read_file(streaming() / "000000010000000000000003.partial")->c_str(), 6);
+}
+
+TEST(SegmentFile, RefusesAPositionOrAWriteOutsideOfIt) {
+    CHECK_THROWS(Error, SegmentFile(streaming(), segment, one_mb, Lsn{1}, nullptr));
+    SegmentFile file(streaming(), segment, one_mb, begin + 1, nullptr);
+    CHECK_THROWS(Error, file.write(as_byte_span(content)));
+}
+
+TEST(SegmentFile, UsesAPreparedFileWhenThereIsOne) {
+    Preallocator preallocator;
+    preallocator.prepare(streaming(), one_mb);
+    preallocator.wait_idle();
+    FaultyFiles recorder;
+    const ScopedFiles scope(recorder);
+    const SegmentFile file(streaming(), segment, one_mb, begin, &preallocator);
+    const std::vector<std::string> expected{"rename", "sync directory"};
+    CHECK(std::vector<std::string>(recorder.steps.begin(), recorder.steps.begin() + 2) == expected);
+    preallocator.wait_idle();
+}
+
+TEST(SegmentFile, TheNextOneIsPreparedAndNothingIsLeftInTheEnd) {
+    {
+        Preallocator preallocator;
+        const SegmentFile file(streaming(), segment, one_mb, begin, &preallocator);
+        preallocator.wait_idle();
+        CHECK(std::filesystem::exists(streaming() / ".prealloc-segment.tmp"));
+    }
+    CHECK(!std::filesystem::exists(streaming() / ".prealloc-segment.tmp"));
+}
+
+TEST(SegmentFile, HeldWalEndsWhereTheRecordsOfTheNewestPartialEnd) {
+    put("streaming/000000010000000000000003.partial");
+    put("streaming/000000010000000000000002");
+    const auto found = held([](ByteSpan bytes, const wal::Segment& which) {
+        UNSIGNED_LONGS_EQUAL(1 << 20, bytes.size());
+        return which.begin(one_mb) + 500;
+    });
+    CHECK(found.at(1).lsn() == begin + 500);
+}
+
+TEST(SegmentFile, HeldWalIsFollowedThroughTheArchiveUntilTheFirstHole) {
+    put("streaming/000000010000000000000003.partial");
+    for (const char* name : {"3", "4", "6"}) put(std::string("wals/0000000100000000/00000001000000000000000") + name);
+    CHECK(held().at(1).lsn() == segment.next().end(one_mb));
+}
+
+TEST(SegmentFile, HeldWalOfTheArchiveAloneEndsWithItsNewestSegment) {
+    for (const char* name : {"3", "6"}) put(std::string("wals/0000000100000000/00000001000000000000000") + name);
+    put("wals/00000002.history");
+    const auto found = held();
+    UNSIGNED_LONGS_EQUAL(1, found.size());
+    CHECK(found.at(1).lsn() == Lsn{7 << 20});
+}
+
+TEST(SegmentFile, NoWalIsHeldWhereThereIsNone) {
+    CHECK(held().empty());
+}
