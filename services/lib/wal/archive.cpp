@@ -69,6 +69,11 @@ bool WalArchive::has(std::string_view name) const {
     return index_.has(name);
 }
 
+std::vector<std::string> WalArchive::names_if(const std::function<bool(const std::string&)>& wanted) const {
+    const std::lock_guard lock(state_mutex_);
+    return index_.names_if(wanted);
+}
+
 Path WalArchive::path_of(std::string_view name) const {
     return server_.wals_directory / archive_folder_of(name) / name;
 }

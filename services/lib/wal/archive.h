@@ -80,6 +80,7 @@ class WalArchive {
 
     [[nodiscard]] ArchiveState state() const;
     [[nodiscard]] bool has(std::string_view name) const;
+    [[nodiscard]] std::vector<std::string> names_if(const std::function<bool(const std::string&)>& wanted) const;
     [[nodiscard]] const config::Server& server() const noexcept { return server_; }
     [[nodiscard]] Path path_of(std::string_view name) const;  // where a file of this name is stored
 

@@ -52,6 +52,19 @@ bool ArchiveIndex::has(std::string_view name) const {
     return std::binary_search(segments_.begin(), segments_.end(), *entry, before);
 }
 
+std::vector<std::string> ArchiveIndex::names_if(const std::function<bool(const std::string&)>& wanted) const {
+    std::vector<std::string> names;
+    for (const Entry& entry : segments_) {
+        std::string name = name_of(entry);
+        if (wanted(name)) names.push_back(std::move(name));
+    }
+    for (const auto& [name, size] : others_) {
+        if (wanted(name)) names.push_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
 std::optional<std::string> ArchiveIndex::first_segment() const {
     if (segments_.empty()) return std::nullopt;
     return name_of(segments_.front());

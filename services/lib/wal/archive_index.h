@@ -1,6 +1,7 @@
 #pragma once
 // What a WAL archive holds, in memory: 24 bytes for a segment, so that a million of them cost 24 MB.
 // Values only; the owner locks.
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@ class ArchiveIndex {
     void add(std::string_view name, std::uint64_t stored_size);
     void remove(std::string_view name);
     [[nodiscard]] bool has(std::string_view name) const;
+
+    // The names, in their order, that a predicate picks out.
+    [[nodiscard]] std::vector<std::string> names_if(const std::function<bool(const std::string&)>& wanted) const;
 
     // Complete segments only; the order is that of the names.
     [[nodiscard]] std::optional<std::string> first_segment() const;

@@ -24,6 +24,15 @@ TEST(ArchiveIndex, KnowsFirstAndLastWhateverTheOrderOfArrival) {
     CHECK(!index.has("000000010000000100000000.partial"));
 }
 
+TEST(ArchiveIndex, PicksNamesOutInTheirOrder) {
+    for (const char* name : {"000000010000000000000003", "00000002.history", "000000010000000000000001",
+                             "000000010000000000000001.00000028.backup"}) {
+        index.add(name, 1);
+    }
+    const std::vector<std::string> expected{"000000010000000000000001", "000000010000000000000001.00000028.backup"};
+    CHECK(index.names_if([](const std::string& name) { return name < "000000010000000000000002"; }) == expected);
+}
+
 TEST(ArchiveIndex, CountsANameOnce) {
     index.add("000000010000000000000001", 10);
     index.add("000000010000000000000001", 30);

@@ -1,0 +1,220 @@
+#include "services/archiver/archived_server.h"
+
+#include <sys/inotify.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "lib/base/log.h"
+#include "lib/catalogue/catalogue.h"
+#include "lib/wal/quarantine.h"
+
+namespace coffer::archiver {
+namespace {
+
+constexpr std::chrono::seconds open_again{10};
+// Enough that the syncs of a queue are shared, few enough that servers take turns.
+constexpr std::size_t working_per_thread = 4;
+
+wal::KnownSystem known_system(const config::Server& server) {
+    wal::KnownSystem known;
+    if (const auto identity = catalogue::Catalogue(server).identity()) {
+        known.system_identifier = identity->systemid;
+        known.major_version = identity->major_version;
+    }
+    return known;
+}
+
+}  // namespace
+
+struct ArchivedServer::Opened {
+    std::shared_ptr<wal::WalArchive> archive;
+    std::uint64_t error_files = 0;
+};
+
+ArchivedServer::ArchivedServer(Workshop workshop, config::Server server, Listener listener)
+    : workshop_(workshop),
+      server_(std::make_shared<const config::Server>(std::move(server))),
+      listener_(std::move(listener)),
+      mailbox_(workshop.loop, [this](Finished result) { finished(std::move(result)); }) {
+    if (!server_->usable()) {
+        state_ = "misconfigured";
+        for (const config::Problem& problem : server_->problems) {
+            if (problem.fatal) last_error_ = problem.to_string();
+        }
+    } else if (!has_work()) {
+        state_ = "disabled";
+    } else {
+        open();
+    }
+}
+
+ArchivedServer::~ArchivedServer() = default;
+
+bool ArchivedServer::has_work() const {
+    return server_->active && (server_->archiver || server_->streaming_archiver);
+}
+
+// Reads the whole archive, so a worker does it; the watches begin first, that nothing is missed in between.
+void ArchivedServer::open() {
+    opening_ = true;
+    const auto work = [server = server_, &clock = workshop_.clock] {
+        const catalogue::Catalogue catalogue(*server);
+        catalogue.create_directories();
+        catalogue.finish_removals();
+        catalogue.fail_abandoned();
+        Opened result;
+        wal::WalArchive::Settings settings;
+        settings.known_system = [server] { return known_system(*server); };
+        result.archive = std::make_shared<wal::WalArchive>(*server, std::move(settings), clock);
+        result.error_files = wal::count_errors(*server);
+        return result;
+    };
+    workshop_.background.run<Opened>(
+        work, [this, alive = std::weak_ptr<bool>(alive_)](Opened* result, const std::optional<Error>& error) {
+            if (!alive.expired()) opened(result, error);
+        });
+}
+
+void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
+    opening_ = false;
+    if (closing_) {
+        if (closed_) std::exchange(closed_, nullptr)();
+        return;
+    }
+    if (error) {
+        log_error("server {}: cannot open the WAL archive: {}", server_->name, error->full_text());
+        set_state(error->code() == ErrorCode::no_space ? "no-space" : "failed", error->what());
+        timer_ = workshop_.loop.on_timer(open_again, [this] { open(); });
+        return;
+    }
+    archive_ = std::move(result->archive);
+    error_files_ = result->error_files;
+    last_error_.clear();
+    if (server_->streaming_archiver) watch(server_->streaming_wals_directory);
+    if (server_->archiver) watch(server_->incoming_wals_directory);
+    feed();
+}
+
+void ArchivedServer::watch(const Path& directory) {
+    watches_.push_back(workshop_.loop.on_file_change(directory, IN_MOVED_TO | IN_CLOSE_WRITE,
+                                                     [this, directory](const FileChange& change) {
+                                                         if (change.overflow) {
+                                                             scan(directory);
+                                                         } else if (!change.name.empty()) {
+                                                             queue_.found(directory / change.name);
+                                                         }
+                                                         // The streamer's unfinished segment is closed and renamed all
+                                                         // the time.
+                                                         feed();
+                                                     }));
+    scan(directory);
+}
+
+void ArchivedServer::scan(const Path& directory) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) offer(entry.path());
+    if (error) log_error("server {}: cannot read {}: {}", server_->name, directory.string(), error.message());
+}
+
+void ArchivedServer::offer(const Path& file) {
+    // What the streamer has not finished is its own.
+    const bool unfinished = file.parent_path() == server_->streaming_wals_directory &&
+                            wal::kind_of(file.filename().string()) == wal::FileKind::partial;
+    if (!unfinished) queue_.found(file);
+}
+
+void ArchivedServer::found_streamed(const std::string& segment) {
+    if (!archive_ || wal::kind_of(segment) != wal::FileKind::segment) return;
+    queue_.found(server_->streaming_wals_directory / segment);
+    feed();
+}
+
+void ArchivedServer::close(std::function<void()> then) {
+    closing_ = true;
+    watches_.clear();
+    timer_.reset();
+    closed_ = std::move(then);
+    if (!opening_ && queue_.working() == 0) std::exchange(closed_, nullptr)();
+}
+
+void ArchivedServer::feed() {
+    if (!archive_ || closing_) return;
+    const MonotonicTime now = workshop_.clock.monotonic();
+    while (queue_.working() < working_per_thread * workshop_.compressors.size()) {
+        const std::optional<Path> file = queue_.take(now);
+        if (!file) break;
+        workshop_.compressors.submit([archive = archive_, file = *file, sender = mailbox_.sender()] {
+            archive->store(file, [file, sender](wal::StoreOutcome outcome) {
+                sender.post({file, std::move(outcome)});
+            });
+        });
+    }
+    update_state();
+    wait_for_next_change();
+}
+
+void ArchivedServer::finished(Finished result) {
+    queue_.finished(result.file, result.outcome, workshop_.clock.monotonic());
+    report(result);
+    if (closing_) {
+        if (queue_.working() == 0 && closed_) std::exchange(closed_, nullptr)();
+        return;
+    }
+    feed();
+}
+
+void ArchivedServer::report(const Finished& result) {
+    const wal::StoreOutcome& outcome = result.outcome;
+    switch (outcome.result) {
+        case wal::StoreResult::stored:
+        case wal::StoreResult::duplicate:
+            log_debug("server {}: archived {} in {} bytes", server_->name, outcome.name, outcome.stored_size);
+            last_error_.clear();
+            listener_.archived(outcome.name);
+            return;
+        case wal::StoreResult::conflict:
+        case wal::StoreResult::refused:
+            ++error_files_;
+            log_message(LogLevel::error,
+                        fmt::format("server {}: {} {}; set aside as {}", server_->name, outcome.name, outcome.reason,
+                                    outcome.moved_to ? outcome.moved_to->string() : ""),
+                        {{"SERVER", server_->name}, {"WAL", outcome.name}});
+            listener_.state_changed();
+            return;
+        case wal::StoreResult::failed:
+            if (outcome.error && outcome.error->code() != ErrorCode::busy && last_error_ != outcome.error->what()) {
+                last_error_ = outcome.error->what();
+                log_error("server {}: {} is not archived yet: {}", server_->name, outcome.name,
+                          outcome.error->full_text());
+            }
+            return;
+        case wal::StoreResult::unsettled:
+        case wal::StoreResult::vanished:
+            return;
+    }
+}
+
+void ArchivedServer::update_state() {
+    if (queue_.out_of_space()) return set_state("no-space", last_error_);
+    if (!last_error_.empty()) return set_state("failed", last_error_);
+    set_state(queue_.working() != 0 ? "archiving" : "idle", {});
+}
+
+void ArchivedServer::set_state(const std::string& state, const std::string& error) {
+    last_error_ = error;
+    if (state == state_) return;
+    state_ = state;
+    listener_.state_changed();
+}
+
+void ArchivedServer::wait_for_next_change() {
+    const std::optional<MonotonicTime> next = queue_.next_change();
+    if (!next) return timer_.reset();
+    const auto now = workshop_.clock.monotonic();
+    const auto wait = std::chrono::duration_cast<std::chrono::microseconds>(std::max(*next, now) - now);
+    timer_ = workshop_.loop.on_timer(wait + std::chrono::milliseconds(1), [this] { feed(); });
+}
+
+}  // namespace coffer::archiver

@@ -1,0 +1,89 @@
+#pragma once
+// One server of the archiver: watches its streaming/ and incoming/ directories and has its worker threads archive what
+// appears there. Loop thread; the archive itself is shared with the workers.
+//
+// States: "disabled" (inactive, or nothing to archive), "misconfigured", "starting" (the archive is being read),
+// "idle", "archiving", "no-space" (one file is tried again every 5 s), "failed" (last_error says why; tried again).
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lib/event/mailbox.h"
+#include "lib/wal/archive.h"
+#include "services/archiver/background.h"
+#include "services/archiver/intake_queue.h"
+
+namespace coffer::archiver {
+
+// What all servers share.
+struct Workshop {
+    EventLoop& loop;
+    WorkerPool& compressors;
+    Background& background;
+    const Clock& clock;
+};
+
+class ArchivedServer {
+  public:
+    struct Listener {
+        std::function<void()> state_changed;
+        std::function<void(const std::string& name)> archived;
+    };
+
+    ArchivedServer(Workshop workshop, config::Server server, Listener listener);
+    ~ArchivedServer();
+    ArchivedServer(const ArchivedServer&) = delete;
+    ArchivedServer& operator=(const ArchivedServer&) = delete;
+
+    // A finished file is said to be there (the streamer's signal). Everything else finds its way by itself.
+    void found_streamed(const std::string& segment);
+    // Takes nothing more; then is called once, when no worker is busy for this server.
+    void close(std::function<void()> then);
+    [[nodiscard]] bool closing() const noexcept { return closing_; }
+
+    [[nodiscard]] const std::shared_ptr<const config::Server>& server() const noexcept { return server_; }
+    [[nodiscard]] const std::shared_ptr<wal::WalArchive>& archive() const noexcept {
+        return archive_;
+    }  // null: not open
+    [[nodiscard]] const std::string& state() const noexcept { return state_; }
+    [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
+    [[nodiscard]] std::uint64_t queued() const noexcept { return queue_.waiting() + queue_.working(); }
+    [[nodiscard]] std::uint64_t error_files() const noexcept { return error_files_; }
+
+  private:
+    struct Finished {
+        Path file;
+        wal::StoreOutcome outcome;
+    };
+    struct Opened;
+    [[nodiscard]] bool has_work() const;
+    void open();
+    void opened(Opened* result, const std::optional<Error>& error);
+    void watch(const Path& directory);
+    void scan(const Path& directory);
+    void offer(const Path& file);
+    void feed();
+    void finished(Finished result);
+    void report(const Finished& result);
+    void update_state();
+    void set_state(const std::string& state, const std::string& error);
+    void wait_for_next_change();
+
+    Workshop workshop_;
+    std::shared_ptr<const config::Server> server_;
+    Listener listener_;
+    std::shared_ptr<wal::WalArchive> archive_;
+    IntakeQueue queue_;
+    Mailbox<Finished> mailbox_;
+    std::vector<EventSource> watches_;
+    EventSource timer_;
+    std::string state_ = "starting";
+    std::string last_error_;
+    std::uint64_t error_files_ = 0;
+    bool opening_ = false;
+    bool closing_ = false;
+    std::function<void()> closed_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace coffer::archiver

@@ -1,0 +1,150 @@
+#include "services/archiver/archiver_bus.h"
+
+#include "services/archiver/catalogue_calls.h"
+
+namespace coffer::archiver {
+namespace {
+
+using bus::Access;
+using bus::BusObject;
+using bus::Emits;
+using bus::Options;
+using bus::Pending;
+
+constexpr std::uint64_t flag_partial = 1;  // of OpenWal
+
+void refuse_flags(std::uint64_t flags, std::uint64_t known = 0) {
+    if ((flags & ~known) != 0) throw Error(ErrorCode::invalid_argument, "unknown flags");
+}
+
+// Work of a worker whose result is the answer to a call.
+template <typename T>
+void answer_with(Background& background, Pending pending, std::function<T()> work,
+                 std::function<void(Pending&, const T&)> answer) {
+    background.run<T>(std::move(work), [pending = std::move(pending), answer = std::move(answer)](
+                                           T* value, const std::optional<Error>& error) mutable {
+        if (error) return pending.fail(*error);
+        answer(pending, *value);
+    });
+}
+
+void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
+    object.later_method("ListBackups", {"filter", "offset", "limit"}, "aa{sv}u", {"backups", "total"}, Access::read,
+                        [view](Pending pending, const Options& filter, std::uint32_t offset, std::uint32_t limit) {
+                            answer_with<BackupPage>(
+                                *view->background, std::move(pending),
+                                [server = view->get().server(), filter, offset, limit] {
+                                    return list_backups(*server, filter, offset, limit);
+                                },
+                                [](Pending& reply, const BackupPage& page) {
+                                    reply.answer(page.backups, static_cast<std::uint32_t>(page.total));
+                                });
+                        });
+    object.later_method("GetBackup", {"backup"}, "a{sv}", {"properties"}, Access::read,
+                        [view](Pending pending, const std::string& backup) {
+                            answer_with<Options>(
+                                *view->background, std::move(pending),
+                                [server = view->get().server(), backup] { return get_backup(*server, backup); },
+                                [](Pending& reply, const Options& options) { reply.answer(options); });
+                        });
+    object.later_method("DeleteBackup", {"backup", "flags"}, "t", {"wal_files_removed"}, Access::act,
+                        [view](Pending pending, const std::string& backup, std::uint64_t flags) {
+                            refuse_flags(flags);
+                            answer_with<std::uint64_t>(
+                                *view->background, std::move(pending),
+                                [server = view->get().server(), archive = view->get().archive(), backup] {
+                                    return delete_backup(*server, archive.get(), backup);
+                                },
+                                [](Pending& reply, const std::uint64_t& removed) { reply.answer(removed); });
+                        });
+}
+
+void declare_wal(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
+    object.later_method("OpenWal", {"name", "flags"}, "h", {"content"}, Access::act,
+                        [view](Pending pending, const std::string& name, std::uint64_t flags) {
+                            refuse_flags(flags, flag_partial);
+                            answer_with<UniqueFd>(
+                                *view->background, std::move(pending),
+                                [server = view->get().server(), name, partial = (flags & flag_partial) != 0] {
+                                    return open_wal(*server, name, partial);
+                                },
+                                [](Pending& reply, const UniqueFd& fd) { reply.answer(fd); });
+                        });
+    const auto state = [view] {
+        if (view->server == nullptr || !view->server->archive()) return wal::ArchiveState{};
+        return view->server->archive()->state();
+    };
+    object.property("FirstWal", Emits::none, [state] { return state().first_wal.value_or(""); });
+    object.property("LastWal", Emits::none, [state] { return state().last_wal.value_or(""); });
+    object.property("WalCount", Emits::none, [state] { return state().wal_count; });
+    object.property("StoredBytes", Emits::none, [state] { return state().stored_bytes; });
+    object.property("QueueSegments", Emits::none,
+                    [view] { return view->server != nullptr ? view->server->queued() : std::uint64_t{0}; });
+    object.signal<std::string>("SegmentArchived", {"name"});
+}
+
+}  // namespace
+
+ArchivedServer& ServerObject::View::get() const {
+    if (server == nullptr) throw Error(ErrorCode::busy, "server is being set up anew", {}, "try again in a moment");
+    return *server;
+}
+
+ServerObject::ServerObject(bus::Bus& bus, Background& background, const std::string& name)
+    : object_(bus::encode_path(servers_path, name).value, "org.pgcoffer.Archiver1.Server") {
+    view_->name = name;
+    view_->background = &background;
+    declare(object_, view_);
+    object_.publish(bus);
+}
+
+void ServerObject::declare(BusObject& object, const std::shared_ptr<View>& view) {
+    object.property("Name", Emits::constant, [view] { return view->name; });
+    object.property("State", Emits::change,
+                    [view] { return view->server != nullptr ? view->server->state() : std::string("starting"); });
+    object.property("LastError", Emits::change,
+                    [view] { return view->server != nullptr ? view->server->last_error() : std::string(); });
+    object.property("ErrorFiles", Emits::change,
+                    [view] { return view->server != nullptr ? view->server->error_files() : std::uint64_t{0}; });
+    declare_wal(object, view);
+    declare_backups(object, view);
+}
+
+void ServerObject::state_changed() noexcept {
+    object_.changed({"State", "LastError", "ErrorFiles"});
+}
+
+void ServerObject::archived(const std::string& name) {
+    object_.emit("SegmentArchived", name);
+}
+
+BusObject manager_object(const ManagerView& view) {
+    BusObject object(root_path, "org.pgcoffer.Archiver1.Manager");
+    object.method("ListServers", {"flags"}, {"servers"}, Access::read, [view](std::uint64_t flags) {
+        refuse_flags(flags);
+        std::vector<std::tuple<std::string, bus::ObjectPath, std::string>> list;
+        for (const ServerEntry& entry : view.servers())
+            list.emplace_back(entry.name, bus::ObjectPath{entry.path}, entry.state);
+        return list;
+    });
+    object.method("Reload", {"flags"}, {}, Access::act, [view](std::uint64_t flags) {
+        refuse_flags(flags);
+        view.reload();
+    });
+    object.property("Version", Emits::constant, [] { return std::string(COFFER_VERSION); });
+    object.property("ConfigErrors", Emits::change, [view] {
+        std::vector<std::tuple<std::string, std::uint32_t, std::string>> list;
+        for (const ConfigError& error : view.config_errors()) list.emplace_back(error.file, error.line, error.text);
+        return list;
+    });
+    return object;
+}
+
+std::string introspection() {
+    const BusObject manager = manager_object({});
+    BusObject server(bus::encode_path(servers_path, "example").value, "org.pgcoffer.Archiver1.Server");
+    ServerObject::declare(server, std::make_shared<ServerObject::View>());
+    return bus::introspection_document({&manager, &server});
+}
+
+}  // namespace coffer::archiver

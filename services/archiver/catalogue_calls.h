@@ -1,0 +1,30 @@
+#pragma once
+// What the bus asks of the catalogue and the archive of one server. Reads and writes the disk: for worker threads only.
+#include <memory>
+
+#include "lib/bus/message.h"
+#include "lib/catalogue/catalogue.h"
+#include "lib/wal/archive.h"
+
+namespace coffer::archiver {
+
+using SharedServer = std::shared_ptr<const config::Server>;
+
+struct BackupPage {
+    std::vector<bus::Options> backups;  // oldest first
+    std::uint64_t total = 0;
+};
+
+// filter: "status" (s) for one status only. Unknown keys are refused. limit 0: all.
+BackupPage list_backups(const config::Server& server, const bus::Options& filter, std::uint32_t offset,
+                        std::uint32_t limit);
+// By ID, alias or name.
+bus::Options get_backup(const config::Server& server, const std::string& backup);
+// Removes a backup and then the WAL that nothing needs any more (lib/catalogue/wal_release.h). Returns how many WAL
+// files went. archive may be null (not open): WAL stays then.
+std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup);
+// The plain bytes of a WAL file, as a descriptor to be read from its beginning: the file itself when it is not
+// compressed, else memory. allow_partial: the unfinished segment too. Throws no_such_wal, corrupt.
+UniqueFd open_wal(const config::Server& server, const std::string& name, bool allow_partial);
+
+}  // namespace coffer::archiver

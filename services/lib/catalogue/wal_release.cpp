@@ -1,0 +1,73 @@
+#include "lib/catalogue/wal_release.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "lib/catalogue/catalogue.h"
+
+namespace coffer::catalogue {
+namespace {
+
+constexpr std::size_t segment_digits = 24;
+
+TimelineId timeline_of(std::string_view name) {
+    TimelineId timeline = 0;
+    std::from_chars(name.data(), name.data() + 8, timeline, 16);
+    return timeline;
+}
+
+bool needs_wal(const BackupInfo& info) {
+    return info.status != BackupStatus::failed;
+}
+
+}  // namespace
+
+bool WalRelease::releases(std::string_view name) const {
+    const wal::FileKind kind = wal::kind_of(name);
+    if (kind != wal::FileKind::segment && kind != wal::FileKind::partial && kind != wal::FileKind::backup_label) {
+        return false;
+    }
+    const std::string_view segment = name.substr(0, segment_digits);
+    const TimelineId timeline = timeline_of(segment);
+    if (std::count(protected_timelines.begin(), protected_timelines.end(), timeline) != 0) return false;
+    for (const auto& [from, to] : needed) {
+        if (segment >= from && segment <= to) return false;
+    }
+    return segment < before;
+}
+
+std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining) {
+    WalRelease release;
+    for (const auto& [info, standalone] : remaining) {
+        if (!needs_wal(info)) continue;
+        // It is running and has not said yet from where on it needs WAL.
+        if (info.begin_wal.size() != segment_digits) return std::nullopt;
+        if (standalone) {
+            // The end is missing only while it is not known: then everything from its begin on is needed.
+            const std::string end = info.end_wal.empty() ? std::string(segment_digits, 'F') : info.end_wal;
+            release.needed.emplace_back(info.begin_wal, end);
+            continue;
+        }
+        if (info.backup_id < deleted.backup_id) return std::nullopt;
+        if (release.before.empty() || info.begin_wal < release.before) release.before = info.begin_wal;
+    }
+    if (release.before.empty()) return std::nullopt;
+    for (const auto& [info, standalone] : remaining) {
+        if (!needs_wal(info) || standalone) continue;
+        const TimelineId timeline = timeline_of(info.begin_wal);
+        if (timeline != timeline_of(release.before)) release.protected_timelines.push_back(timeline);
+    }
+    return release;
+}
+
+std::vector<RemainingBackup> remaining_backups(const config::Server& server) {
+    std::vector<RemainingBackup> remaining;
+    for (BackupInfo& info : Catalogue(server).backups()) {
+        const auto keep = read_file(server.meta_directory() / (info.backup_id + "-keep"), 4096);
+        const bool standalone = keep && keep->starts_with("standalone");
+        remaining.push_back({std::move(info), standalone});
+    }
+    return remaining;
+}
+
+}  // namespace coffer::catalogue

@@ -1,0 +1,40 @@
+#pragma once
+// Which WAL nothing needs any more once a backup is gone. The rule is Barman's (its behaviour, 3.4 to 3.17):
+//
+// WAL is needed from the oldest backup on. So deleting a backup frees WAL only when no older one is left, and then all
+// WAL before the begin of the oldest one that remains. Backups kept as "standalone" do not count as older: of them only
+// the WAL from begin to end is needed. WAL of timelines that a remaining backup (other than the oldest) is on is never
+// touched, and histories never go. When no backup is left, all WAL stays: it may still be wanted by a backup stored
+// elsewhere.
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lib/catalogue/backup_info.h"
+#include "lib/config/config.h"
+
+namespace coffer::catalogue {
+
+struct RemainingBackup {
+    BackupInfo info;
+    bool standalone = false;  // kept with target "standalone"
+};
+
+struct WalRelease {
+    std::string before;                                       // names from here on stay
+    std::vector<std::pair<std::string, std::string>> needed;  // from, to: ranges of names that stay all the same
+    std::vector<TimelineId> protected_timelines;
+
+    // Complete segments, partial ones and backup labels; false for histories and foreign names.
+    [[nodiscard]] bool releases(std::string_view name) const;
+};
+
+// nullopt: nothing may go. remaining: without the deleted one, in any order.
+std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining);
+
+// The backups of the catalogue, with what their "-keep" files say.
+std::vector<RemainingBackup> remaining_backups(const config::Server& server);
+
+}  // namespace coffer::catalogue

@@ -1,0 +1,141 @@
+#include "services/archiver/archived_server.h"
+
+#include <CppUTest/TestHarness.h>
+#include <fcntl.h>
+
+#include "lib/wal/xlogdb.h"
+#include "tests/unit/lib/wal/wal_builder.h"
+
+using namespace coffer;
+using namespace coffer::archiver;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string segment_of(std::uint64_t number) {
+    test::WalOptions options;
+    options.first = {1, number};
+    test::WalBuilder builder(options);
+    builder.fill_segment();
+    return builder.segment(number);
+}
+
+std::string name_of_segment(std::uint64_t number) {
+    return wal::Segment{1, number}.name(wal::SegmentSize::from_bytes(1 << 20).value());
+}
+
+}  // namespace
+
+TEST_GROUP(ArchivedServer) {
+    Path home;
+    config::Server server;
+    Clock clock;
+    EventLoop loop;
+    std::optional<WorkerPool> pool;
+    std::optional<Background> background;
+    std::optional<ArchivedServer> archived;
+    std::vector<std::string> names;
+
+    void setup() override {
+        char name[] = "/tmp/coffer-archiver-XXXXXX";
+        home = ::mkdtemp(name);
+        server.name = "main";
+        server.archiver = server.streaming_archiver = true;
+        server.backup_directory = home;
+        server.basebackups_directory = home / "base";
+        server.wals_directory = server.xlogdb_directory = home / "wals";
+        server.incoming_wals_directory = home / "incoming";
+        server.streaming_wals_directory = home / "streaming";
+        server.errors_directory = home / "errors";
+        server.compression = config::Codec::lz4;
+        pool.emplace(3);
+        background.emplace(loop, 1);
+    }
+    void teardown() override {
+        archived.reset();
+        background.reset();
+        pool.reset();
+        std::filesystem::remove_all(home);
+    }
+    void start() {
+        archived.emplace(Workshop{loop, *pool, *background, clock}, server,
+                         ArchivedServer::Listener{[] {}, [this](const std::string& name) { names.push_back(name); }});
+    }
+    void put(const char* folder, const std::string& name, const std::string& bytes) {
+        std::filesystem::create_directories(home / folder);
+        write_file_durably(home / folder / name, bytes);
+    }
+    bool until(const std::function<bool()>& done) {
+        return loop.run_until(done, 10s);
+    }
+    bool until_archived(std::size_t count) {
+        return until([&] { return names.size() >= count && archived->queued() == 0; });
+    }
+};
+
+TEST(ArchivedServer, ArchivesWhatLiesThereAtTheStart) {
+    for (std::uint64_t number = 1; number <= 5; ++number) put("incoming", name_of_segment(number), segment_of(number));
+    put("streaming", name_of_segment(6), segment_of(6));
+    put("streaming", name_of_segment(7) + ".partial.tmp", "unfinished");
+    start();
+    STRCMP_EQUAL("starting", archived->state().c_str());
+    CHECK(until_archived(6));
+    LONGS_EQUAL(6, archived->archive()->state().wal_count);
+    STRCMP_EQUAL("idle", archived->state().c_str());
+}
+
+TEST(ArchivedServer, ArchivesWhatAppears) {
+    start();
+    CHECK(until([&] { return archived->archive() != nullptr; }));
+    put("incoming", name_of_segment(1), segment_of(1));
+    CHECK(until_archived(1));
+    put("streaming", name_of_segment(2), segment_of(2));
+    archived->found_streamed(name_of_segment(2));
+    CHECK(until_archived(2));
+    LONGS_EQUAL(2, wal::read_xlogdb(home / "wals/xlog.db").lines.size());
+}
+
+TEST(ArchivedServer, LeavesTheUnfinishedSegmentToTheStreamer) {
+    put("streaming", name_of_segment(1) + ".partial", segment_of(1).substr(0, 8192));
+    start();
+    put("streaming", name_of_segment(2), segment_of(2));
+    CHECK(until_archived(1));
+    CHECK(std::filesystem::exists(home / "streaming" / (name_of_segment(1) + ".partial")));
+    LONGS_EQUAL(0, archived->error_files());
+}
+
+TEST(ArchivedServer, GoesOnByItselfAfterAnError) {
+    put("wals", "0000000100000000", "a file where a directory should be");
+    put("incoming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until([&] { return archived->state() == "failed"; }));
+    CHECK(!archived->last_error().empty());
+    CHECK(std::filesystem::exists(home / "incoming" / name_of_segment(1)));
+    std::filesystem::remove(home / "wals/0000000100000000");
+    put("incoming", name_of_segment(1), segment_of(1));  // sent again
+    CHECK(until_archived(1));
+    STRCMP_EQUAL("idle", archived->state().c_str());
+    STRCMP_EQUAL("", archived->last_error().c_str());
+}
+
+TEST(ArchivedServer, ClosesWhenItsWorkersAreDone) {
+    for (std::uint64_t number = 1; number <= 8; ++number) put("incoming", name_of_segment(number), segment_of(number));
+    start();
+    CHECK(until([&] { return archived->state() == "archiving"; }));
+    bool closed = false;
+    archived->close([&closed] { closed = true; });
+    CHECK(until([&] { return closed; }));
+    CHECK(!names.empty());
+}
+
+TEST(ArchivedServer, DoesNothingForAnInactiveServer) {
+    server.active = false;
+    start();
+    STRCMP_EQUAL("disabled", archived->state().c_str());
+    server.active = true;
+    server.disabled = true;
+    server.problems.push_back({"x.conf", 3, "no conninfo", "", true});
+    start();
+    STRCMP_EQUAL("misconfigured", archived->state().c_str());
+    STRCMP_EQUAL("x.conf:3: no conninfo", archived->last_error().c_str());
+}
