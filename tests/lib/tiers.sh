@@ -68,15 +68,30 @@ check_shell() {
 # The domains of lib/ know nothing of the bus, and nothing in lib/ knows a service.
 check_dependencies() {
     local bad
-    bad=$(grep -nE '#include "lib/bus/|#include <systemd/sd-bus' -r services/lib/{base,config,pg,wal,image,catalogue} -s
+    bad=$(grep -nE '#include "lib/bus/|#include <systemd/sd-bus' -r services/lib/{base,config,pg,wal,image,catalogue,backup,restore} -s
         grep -nE '#include "(services/|tools/|streamer/|archiver/|scheduler/|job/|cofferctl/)' -r services/lib -s)
     [ -z "$bad" ] || { echo "$bad" && return 1; }
+}
+
+# Every kill point of the sources stands in the architecture page, where "a.b.{c,d}" means a.b.c and a.b.d.
+check_kill_points_documented() {
+    $python - <<'END'
+import pathlib, re, sys
+text = pathlib.Path("docs/architecture.md").read_text(encoding="utf-8")
+told = set()
+for prefix, names, single in re.findall(r"`([a-z_.]+\.)\{([a-z_,]+)\}`|`([a-z_]+(?:\.[a-z_]+)+)`", text):
+    told.update([single] if single else [prefix + name for name in names.split(",")])
+sources = [p for f in ("services", "tools") for p in pathlib.Path(f).rglob("*") if p.suffix in (".cpp", ".h")]
+there = {n for p in sources for n in re.findall(r'kill_point\("([^"]+)"', p.read_text(encoding="utf-8"))}
+sys.exit("not in docs/architecture.md: " + " ".join(sorted(there - told)) if there - told else 0)
+END
 }
 
 tier_style() {
     heading style
     check "sources are formatted as .clang-format says" check_format
     check "scripts please shellcheck" check_shell
+    check "kill points are documented" check_kill_points_documented
     check "domains do not depend on the bus or on services" check_dependencies
 }
 
