@@ -25,9 +25,13 @@ struct HeldFile {
     std::uint64_t stored_size = 0;
 };
 
+// Where the archive keeps (or would keep) a WAL file.
+Path archive_path(const config::Server& server, std::string_view name);
+
 // Looks for one WAL file (segment, history, backup label) in the order archive, incoming, streaming, and with
 // allow_partial also streaming partial, archive partial, incoming partial, then the archive again (it may have been
-// moved meanwhile). A complete file always wins over a partial one.
+// moved meanwhile). A complete file always wins over a partial one. A name that is no WAL file's is found nowhere.
+// Files without content, and segments in incoming that are still shorter than they say themselves, count as absent.
 std::optional<HeldFile> find_now(const config::Server& server, std::string_view name, bool allow_partial);
 
 class Holdings {

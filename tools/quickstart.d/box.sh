@@ -1,0 +1,144 @@
+# shellcheck shell=bash disable=SC2154
+# The machinery of tools/quickstart: building, processes, and waiting. Sourced by it; what is shown is in story.sh.
+
+say() { printf "%s\n" "$@"; }
+step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+fail() {
+    printf 'quickstart: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf 'HINT: %s\n' "$2" >&2
+    exit 1
+}
+
+now_ms() { date +%s%3N; }
+# seconds_since MS
+seconds_since() { awk -v a="$1" -v b="$(now_ms)" 'BEGIN {printf "%.1f", (b - a) / 1000}'; }
+
+as_user() { setpriv --reuid="$user" --regid="$user" --clear-groups env -i "${environment[@]}" "$@"; }
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+wait_for() {
+    local end=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s)" -lt $end ] || fail "$what: not within the time allowed" "the logs are in $home/log (kept)"
+        sleep 0.05
+    done
+}
+
+# start NAME COMMAND...: a process as the ordinary user; its id in $home/pids/NAME, its output in $home/log.
+start() {
+    local name=$1
+    shift
+    as_user "$@" </dev/null >>"$home/log/$name" 2>&1 &
+    echo $! >"$home/pids/$name"
+}
+
+pid_of() { cat "$home/pids/$1"; }
+
+# end NAME SIGNAL: and waits until it is gone.
+end() {
+    local pid
+    [ -f "$home/pids/$1" ] || return 0
+    pid=$(pid_of "$1")
+    rm -f "$home/pids/$1"
+    kill "-$2" "$pid" 2>/dev/null || return 0
+    tail --pid="$pid" -f /dev/null
+}
+
+stop_everything() {
+    local each
+    for each in load1 load2 load3 load4 scheduler archiver streamer; do end $each TERM; done
+    for each in restored early server; do end $each INT; done
+    end bus TERM
+}
+
+finish() {
+    local status=$?
+    trap - EXIT
+    if [ $status != 0 ]; then
+        stop_everything 2>/dev/null
+        say "" "The quickstart did not complete. Its files are kept in $home; 'sudo tools/quickstart --stop' removes them."
+    elif [ $keep = no ]; then
+        stop_everything 2>/dev/null
+        rm -rf "$home"
+    fi
+    exit $status
+}
+
+prepare() {
+    step "Preparing"
+    if packages_missing "${build_packages[@]}" "${run_packages[@]}"; then
+        say "Installing Debian packages (a few minutes on a new machine) ..."
+        install_missing "${build_packages[@]}" "${run_packages[@]}"
+    fi
+    install -d -o "$user" -g "$user" -m 0750 "$home" "$home"/{log,run,etc,etc/coffer.d,box,socket}
+    install -d "$home/pids" "$home/app"
+    chmod 0755 "$home/app" "$home/pids"
+    say "Building Coffer (release) ..."
+    export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+    (cd "$top" && cmake --preset release -DCOFFER_TESTS=OFF && cmake --build build/release -j "$(nproc)" &&
+        cmake --install build/release --prefix "$home/app") >"$home/log/build" 2>&1 ||
+        fail "the build failed" "see $home/log/build"
+    pgbin=$(find /usr/lib/postgresql -path '*/bin/postgres' -printf '%h\n' | sort -V | tail -1)
+    port=$(free_port)
+    environment=("PATH=$home/app/bin:$pgbin:/usr/bin:/bin" LC_ALL=C.UTF-8 "HOME=$home"
+        "DBUS_SYSTEM_BUS_ADDRESS=unix:path=$home/run/bus" "COFFER_CONFIG=$home/etc/coffer.conf"
+        "COFFER_RUNTIME_DIR=$home/run" "COFFER_LIBEXEC=$home/app/libexec/coffer" "PGHOST=$home/socket"
+        "PGPORT=$port" PGDATABASE=postgres PGUSER=postgres)
+    { echo "# Names and places of this quickstart: . $home/env"; printf 'export "%s"\n' "${environment[@]}"; } >"$home/env"
+}
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+sql() { as_user psql -XqAt -v ON_ERROR_STOP=1 -c "$1"; }
+# sql_at PORT STATEMENT
+sql_at() { as_user psql -XqAt -v ON_ERROR_STOP=1 -p "$1" -c "$2"; }
+# true_in_sql STATEMENT: whether its value is true
+true_in_sql() { [ "$(sql "$1")" = t ]; }
+
+# start_postgres NAME DIRECTORY PORT
+start_postgres() {
+    start "$1" "$pgbin/postgres" -D "$2" -p "$3" -k "$home/socket" -c listen_addresses=127.0.0.1 -c logging_collector=off
+    wait_for 60 "PostgreSQL in $2 accepts connections" as_user pg_isready -q -p "$3"
+}
+
+bus_configuration() {
+    cat <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=$home/run/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*"/>
+    <allow receive_type="signal"/>
+  </policy>
+</busconfig>
+END
+}
+
+box_configuration() {
+    cat >"$home/etc/coffer.conf" <<END
+[coffer]
+coffer_home = $home/box
+configuration_files_directory = $home/etc/coffer.d
+barman_lock_directory = $home/run
+compression = zstd
+END
+    cat >"$home/etc/coffer.d/shop.conf" <<END
+[shop]
+description = a web shop's database
+conninfo = host=127.0.0.1 port=$port user=postgres dbname=postgres
+streaming_conninfo = host=127.0.0.1 port=$port user=postgres
+backup_method = postgres
+streaming_archiver = on
+slot_name = coffer
+create_slot = auto
+immediate_checkpoint = true
+END
+}
