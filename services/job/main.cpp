@@ -2,10 +2,12 @@
 // warning (a damaged page, for one), 3 canceled by SIGTERM or SIGINT.
 #include <sys/signalfd.h>
 
+#include <array>
 #include <csignal>
 #include <iostream>
 
 #include "lib/base/error.h"
+#include "services/job/backup_command.h"
 #include "services/job/progress.h"
 #include "services/job/request.h"
 
@@ -14,8 +16,7 @@ namespace {
 using namespace coffer;
 using namespace coffer::job;
 
-// Jobs add themselves here.
-constexpr std::array<Command, 0> commands{};
+const std::array commands{backup_command()};
 
 // Readable from the first SIGTERM or SIGINT on; nobody reads it, so that every wait of the job sees it.
 UniqueFd stop_descriptor() {

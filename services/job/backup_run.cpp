@@ -1,0 +1,234 @@
+#include "services/job/backup_run.h"
+
+#include <fcntl.h>
+
+#include <fmt/format.h>
+
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/image/manifest.h"
+#include "lib/pg/replication.h"
+#include "services/job/wal_wait.h"
+
+namespace coffer::job {
+namespace {
+
+constexpr std::uint64_t between_stop_checks = 4 << 20;  // bytes
+constexpr std::size_t most_named_pages = 10;
+
+void log_warning_of_server(void*, const char* message) noexcept {
+    std::string_view text(message);
+    while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+    log_warning("server: {}", text);
+}
+
+double seconds_since(const Clock& clock, MonotonicTime begin) {
+    return std::chrono::duration<double>(clock.monotonic() - begin).count();
+}
+
+}  // namespace
+
+BackupRun::BackupRun(const config::Server& server, BackupPlan plan, ProgressReporter& progress, int stop_fd)
+    : server_(server), plan_(std::move(plan)), progress_(progress), stop_fd_(stop_fd), catalogue_(server) {}
+
+JobResult BackupRun::run() {
+    connect();
+    const auto claim = catalogue_.claim_backup_id(clock_);
+    begin_record(claim.backup_id);
+    try {
+        make();
+    } catch (const Error& error) {
+        fail(error);
+        throw;
+    } catch (const std::exception& error) {
+        fail(Error(ErrorCode::internal, error.what()));
+        throw;
+    }
+    wait();
+    return {info_.backup_id, info_.error};
+}
+
+void BackupRun::connect() {
+    progress_.phase("connect", "connecting to " + server_.name);
+    sql_ = pg::PgConn::connect({server_.conninfo, "coffer-job", false, stop_fd_});
+    replication_ = pg::PgConn::connect({server_.streaming_conninfo, server_.streaming_backup_name, true, stop_fd_});
+    for (const pg::PgConn* const conn : {&sql_, &replication_}) {
+        PQsetNoticeProcessor(conn->get(), &log_warning_of_server, nullptr);
+    }
+    const pg::SystemIdentity identity = pg::identify_system(replication_);
+    catalogue_.confirm_identity({identity.system_identifier, replication_.major_version()});
+    if (replication_.major_version() < 13) {
+        throw Error(ErrorCode::not_supported, fmt::format("PostgreSQL {} is too old", replication_.major_version()),
+                    server_.name, "upgrade it to 13 or later");
+    }
+    facts_ = ask_server(sql_);
+    info_.systemid = identity.system_identifier;
+    if (facts_.data_checksums && !facts_.page_format_known) {
+        log_warning("pages of this server are not of 8 kB in files of 1 GB: their checksums are not verified");
+    }
+    for (const std::string& file : {facts_.config_file, facts_.hba_file, facts_.ident_file}) {
+        if (!file.empty() && !file.starts_with(facts_.data_directory + "/")) {
+            log_warning("a configuration file outside of the data directory is not part of the backup: {}", file);
+        }
+    }
+}
+
+void BackupRun::begin_record(const std::string& backup_id) {
+    info_.backup_id = backup_id;
+    info_.server_name = server_.name;
+    info_.backup_name = plan_.name;
+    info_.status = catalogue::BackupStatus::started;
+    info_.version = facts_.version;
+    info_.pgdata = facts_.data_directory;
+    info_.tablespaces = facts_.tablespaces;
+    info_.xlog_segment_size = facts_.segment_size;
+    info_.config_file = facts_.config_file;
+    info_.hba_file = facts_.hba_file;
+    info_.ident_file = facts_.ident_file;
+    info_.data_checksums = facts_.data_checksums;
+    info_.begin_time = clock_.now();
+    catalogue_.save(info_);
+    kill_point("job.backup.started");
+}
+
+void BackupRun::make() {
+    // Opened before anything is written, so that syncfs tells of every write that failed since.
+    const UniqueFd directory = files().open(catalogue_.backup_path(info_.backup_id), O_RDONLY | O_DIRECTORY);
+    progress_.phase("checkpoint",
+                    plan_.fast_checkpoint ? "waiting for a checkpoint" : "waiting for a spread checkpoint");
+    image::BaseBackupOptions options;
+    options.label = "coffer backup " + info_.backup_id;
+    options.fast_checkpoint = plan_.fast_checkpoint;
+    options.max_rate_kb = server_.bandwidth_limit_kb;
+    image::BaseBackup backup(replication_, options);
+    const image::BaseBackupBegin& begin = backup.begin();
+    info_.begin_xlog = begin.begin;
+    info_.timeline = begin.timeline;
+    info_.begin_wal =
+        wal::Segment::containing(begin.timeline, begin.begin, facts_.segment_size).name(facts_.segment_size);
+
+    const bool check_pages = facts_.data_checksums && facts_.page_format_known;
+    image::TreeWriter writer(catalogue_.backup_path(info_.backup_id),
+                             check_pages ? std::optional(begin.begin) : std::nullopt);
+    copy(backup, writer);
+    verify(writer);
+    sync(directory.get());
+    record();
+}
+
+void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
+    const MonotonicTime begun = clock_.monotonic();
+    progress_.phase("copy", "copying " + server_.name, backup.begin().estimated_size);
+    std::uint64_t next_check = between_stop_checks;
+    const image::BaseBackupEnd end = backup.receive(writer, [&](std::uint64_t received) {
+        progress_.advance(received);
+        extra_.bytes_received = received;
+        if (received < next_check) return;
+        next_check = received + between_stop_checks;
+        check_stop(stop_fd_);
+    });
+    extra_.copy_seconds = seconds_since(clock_, begun);
+    if (end.timeline != info_.timeline) {
+        throw Error(ErrorCode::refused, "the server was promoted while the backup ran", info_.backup_id,
+                    "start it again");
+    }
+    info_.end_xlog = end.end;
+    // The last byte counts: at a segment's boundary the segment before is the one that is needed.
+    const Lsn last{end.end.value - 1};
+    info_.end_wal = wal::Segment::containing(end.timeline, last, facts_.segment_size).name(facts_.segment_size);
+    info_.unknown["copy_stats"] =
+        fmt::format("{{'copy_time': {:.6f}, 'total_time': {:.6f}}}", extra_.copy_seconds, extra_.copy_seconds);
+    kill_point("job.backup.copied");
+}
+
+void BackupRun::verify(const image::TreeWriter& writer) {
+    progress_.phase("verify", "verifying the manifest");
+    const Path manifest = writer.data_path() / "backup_manifest";
+    const image::ManifestHead head = image::compare_with_manifest(manifest, writer.received());
+    if (head.system_identifier && *head.system_identifier != info_.systemid) {
+        throw Error(ErrorCode::server_mismatch, "the manifest is that of another cluster", manifest.string());
+    }
+    info_.backup_label = read_file(writer.data_path() / "backup_label", 1 << 20).value_or("");
+    info_.size = writer.statistics().bytes + std::filesystem::file_size(manifest);
+    info_.deduplicated_size = info_.size;
+    extra_.manifest_checksum = head.checksum;
+    extra_.files = writer.received().size();
+    extra_.pages_checked = writer.statistics().pages_checked;
+    extra_.pages_torn_allowed = writer.statistics().pages_torn_allowed;
+    extra_.bad_pages = recheck_pages(sql_, writer.suspects(), info_.begin_xlog);
+    const std::uint64_t mended = writer.suspects().size() - extra_.bad_pages.size();
+    extra_.pages_torn_allowed += mended;
+    extra_.bad_pages_total = writer.statistics().suspects_total - mended;
+    info_.error = damage_text();
+    kill_point("job.backup.verified");
+}
+
+std::string BackupRun::damage_text() const {
+    if (extra_.bad_pages_total == 0) return {};
+    std::string text = fmt::format("{} damaged pages:", extra_.bad_pages_total);
+    for (std::size_t i = 0; i < std::min(most_named_pages, extra_.bad_pages.size()); ++i) {
+        text += fmt::format("{} {} block {}", i == 0 ? "" : ",", extra_.bad_pages[i].file, extra_.bad_pages[i].block);
+    }
+    return text + (extra_.bad_pages_total > most_named_pages ? ", …" : "");
+}
+
+void BackupRun::sync(int directory_fd) {
+    progress_.phase("sync", "writing everything to disk");
+    const MonotonicTime begun = clock_.monotonic();
+    files().sync_file_system(directory_fd, catalogue_.backup_path(info_.backup_id));
+    extra_.sync_seconds = seconds_since(clock_, begun);
+    check_stop(stop_fd_);
+    kill_point("job.backup.synced");
+}
+
+void BackupRun::record() {
+    info_.end_time = clock_.now();
+    info_.status = catalogue::BackupStatus::waiting_for_wals;
+    catalogue_.save(info_.backup_id, extra_);
+    catalogue_.save(info_);
+    kill_point("job.backup.recorded");
+}
+
+// From here on the files are safe: whatever happens now, the backup stays, and becomes DONE when its WAL is here.
+void BackupRun::wait() {
+    progress_.phase("wait", "waiting for the wal from " + info_.begin_wal + " to " + info_.end_wal);
+    replication_ = {};
+    const MonotonicTime begun = clock_.monotonic();
+    // A primary has switched its segment at the end of the backup; a standby cannot.
+    if (facts_.in_recovery && !server_.streaming_archiver) switch_wal_of_primary();
+    wait_for_wal(server_, info_, begun + plan_.wait_timeout, stop_fd_);
+    extra_.wal_wait_seconds = seconds_since(clock_, begun);
+    catalogue_.save(info_.backup_id, extra_);
+    info_.status = catalogue::BackupStatus::done;
+    catalogue_.save(info_);
+    kill_point("job.backup.done");
+    log_info("backup {} of server {} is DONE: {} files, {} bytes", info_.backup_id, server_.name, extra_.files,
+             info_.size);
+}
+
+void BackupRun::switch_wal_of_primary() {
+    try {
+        if (server_.primary_conninfo.empty()) return;
+        pg::PgConn primary = pg::PgConn::connect({server_.primary_conninfo, "coffer-job", false, stop_fd_});
+        (void)primary.exec("SELECT pg_switch_wal()", clock_.monotonic() + std::chrono::seconds(30));
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::canceled) throw;
+        log_warning("the primary cannot be asked to switch its wal segment: {}", error.what());
+    }
+}
+
+void BackupRun::fail(const Error& error) noexcept {
+    try {
+        // The files first: on a full disk they are what makes room for the record.
+        catalogue_.discard_trees(info_.backup_id);
+        info_.status = catalogue::BackupStatus::failed;
+        info_.error = error.what();
+        info_.end_time = clock_.now();
+        catalogue_.save(info_);
+    } catch (const std::exception& further) {
+        log_error("backup {} cannot be marked FAILED (the next start of the archiver does it): {}", info_.backup_id,
+                  further.what());
+    }
+}
+
+}  // namespace coffer::job

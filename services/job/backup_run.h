@@ -1,0 +1,54 @@
+#pragma once
+// One backup on its way: STARTED, copied, verified, synced, WAITING_FOR_WALS, DONE (see backup_command.h). One thread.
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "lib/catalogue/catalogue.h"
+#include "lib/image/base_backup.h"
+#include "lib/pg/conn.h"
+#include "services/job/progress.h"
+#include "services/job/request.h"
+#include "services/job/server_facts.h"
+
+namespace coffer::job {
+
+struct BackupPlan {
+    std::string name;
+    bool fast_checkpoint = false;
+    std::chrono::seconds wait_timeout{3600};
+};
+
+class BackupRun {
+  public:
+    BackupRun(const config::Server& server, BackupPlan plan, ProgressReporter& progress, int stop_fd);
+    // Throws as the command does.
+    JobResult run();
+
+  private:
+    void connect();
+    void begin_record(const std::string& backup_id);
+    void make();
+    void copy(image::BaseBackup& backup, image::TreeWriter& writer);
+    void verify(const image::TreeWriter& writer);
+    void sync(int directory_fd);
+    void record();
+    void wait();
+    void switch_wal_of_primary();
+    void fail(const Error& error) noexcept;
+    [[nodiscard]] std::string damage_text() const;
+
+    const config::Server& server_;
+    BackupPlan plan_;
+    ProgressReporter& progress_;
+    int stop_fd_;
+    Clock clock_;
+    catalogue::Catalogue catalogue_;
+    pg::PgConn replication_;
+    pg::PgConn sql_;
+    ServerFacts facts_;
+    catalogue::BackupInfo info_;
+    catalogue::Extra extra_;
+};
+
+}  // namespace coffer::job

@@ -1,0 +1,30 @@
+#pragma once
+// What a backup's record says of the server, asked by SQL.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/catalogue/backup_info.h"
+#include "lib/pg/conn.h"
+
+namespace coffer::job {
+
+struct ServerFacts {
+    std::uint32_t version = 0;  // 150018
+    bool data_checksums = false;
+    bool page_format_known = false;  // pages of 8 kB in files of 1 GB
+    bool in_recovery = false;
+    wal::SegmentSize segment_size;
+    // Empty where the role may not read them (pg_read_all_settings).
+    std::string data_directory, config_file, hba_file, ident_file;
+    std::vector<catalogue::Tablespace> tablespaces;
+};
+
+ServerFacts ask_server(pg::PgConn& conn);
+
+// Of pages that were wrong when the backup read them, those that are damaged in truth. A page that the server was
+// writing in the same moment is read again: it is whole now and newer than the backup's begin, so WAL mends it. Where
+// the role may not read files (pg_read_server_files) all stay.
+std::vector<catalogue::BadPage> recheck_pages(pg::PgConn& conn, std::vector<catalogue::BadPage> suspects, Lsn begin);
+
+}  // namespace coffer::job

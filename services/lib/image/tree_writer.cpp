@@ -1,0 +1,127 @@
+#include "lib/image/tree_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/error.h"
+
+namespace coffer::image {
+namespace {
+
+constexpr std::size_t most_suspects = 1000;
+
+[[noreturn]] void refuse(const char* what, const std::string& path) {
+    throw Error(ErrorCode::corrupt, what, path, "the server sent something that no data directory holds");
+}
+
+void make_one_directory(const Path& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) == 0) return;
+    const int error = errno;
+    struct stat status {};
+    if (error == EEXIST && ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return;
+    throw Error::from_errno(error, "cannot create directory", path.string());
+}
+
+// Owner and, where the cluster lets its group in, the group may read; nobody else.
+mode_t file_mode(std::uint32_t mode) {
+    return 0600 | (mode & 0040);
+}
+mode_t directory_mode(std::uint32_t mode) {
+    return 0700 | (mode & 0050);
+}
+
+}  // namespace
+
+bool is_safe_path(std::string_view path) noexcept {
+    if (path.empty() || path.size() > 1024 || path.find('\0') != path.npos) return false;
+    for (;;) {
+        const std::size_t slash = path.find('/');
+        const std::string_view part = path.substr(0, slash);
+        if (part.empty() || part == "." || part == "..") return false;
+        if (slash == path.npos) return true;
+        path.remove_prefix(slash + 1);
+    }
+}
+
+TreeWriter::TreeWriter(Path backup_path, std::optional<Lsn> begin_lsn)
+    : backup_path_(std::move(backup_path)), begin_lsn_(begin_lsn) {}
+
+void TreeWriter::begin_archive(std::optional<std::uint32_t> tablespace) {
+    root_ = tablespace ? backup_path_ / std::to_string(*tablespace) : data_path();
+    prefix_ = tablespace ? fmt::format("pg_tblspc/{}/", *tablespace) : std::string();
+    make_one_directory(root_, 0700);
+}
+
+void TreeWriter::write(TarReader& reader) {
+    while (const auto member = reader.next()) {
+        if (!is_safe_path(member->path)) refuse("the base backup holds a file with an unsafe name", member->path);
+        switch (member->type) {
+            case Member::Type::file:
+                write_file(reader, *member);
+                break;
+            case Member::Type::directory:
+                make_directory(*member);
+                break;
+            case Member::Type::symlink:
+                make_link(*member);
+                break;
+            case Member::Type::other:
+                refuse("the base backup holds something that is neither file nor directory", member->path);
+        }
+    }
+}
+
+void TreeWriter::make_directory(const Member& member) {
+    make_one_directory(root_ / member.path, directory_mode(member.mode));
+}
+
+// As in Barman's catalogue, the link leads to the tablespace's tree beside the data directory, not to where it was.
+void TreeWriter::make_link(const Member& member) {
+    const std::string_view name = std::string_view(member.path).substr(std::min<std::size_t>(member.path.size(), 10));
+    const bool tablespace = prefix_.empty() && member.path.starts_with("pg_tblspc/") && !name.empty() &&
+                            name.size() <= 10 &&
+                            std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!tablespace) refuse("the base backup holds a symbolic link", member.path);
+    const Path link = root_ / member.path;
+    if (::symlink((backup_path_ / name).c_str(), link.c_str()) != 0) {
+        throw Error::from_errno(errno, "cannot create symbolic link", link.string());
+    }
+}
+
+void TreeWriter::write_file(TarReader& reader, const Member& member) {
+    const Path path = root_ / member.path;
+    const std::string name = prefix_ + member.path;
+    const auto [entry, fresh] = received_.try_emplace(name);
+    if (!fresh) refuse("the base backup holds a file twice", name);
+    const UniqueFd fd = files().open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, file_mode(member.mode));
+    const auto first_block = begin_lsn_ ? first_block_of(name) : std::nullopt;
+    PageChecker checker(first_block.value_or(0), begin_lsn_.value_or(Lsn{}));
+    ReceivedFile& file = entry->second;
+    for (ByteSpan data = reader.data(); !data.empty(); data = reader.data()) {
+        files().append(fd.get(), data, path);
+        file.crc32c = crc32c(data, file.crc32c);
+        file.size += data.size();
+        if (first_block) checker.add(data);
+    }
+    statistics_.bytes += file.size;
+    if (first_block) keep_suspects(name, checker);
+}
+
+void TreeWriter::keep_suspects(const std::string& path, const PageChecker& checker) {
+    statistics_.pages_checked += checker.counts().checked;
+    statistics_.pages_torn_allowed += checker.counts().torn_allowed;
+    statistics_.suspects_total += checker.suspects().size();
+    for (const SuspectPage& page : checker.suspects()) {
+        if (suspects_.size() == most_suspects) return;
+        // As PostgreSQL names it: the block within this file.
+        suspects_.push_back({path, page.block % blocks_per_segment, page.lsn});
+    }
+}
+
+}  // namespace coffer::image
