@@ -1,7 +1,8 @@
 #!/bin/bash
 # Makes the file trees in which tests run the PostgreSQL versions that this distribution does not have.
 #
-#   pgroot.sh NAME...      NAME: pg17 (Debian trixie), pg18 (forky), peers (forky, with barman and pgbackrest)
+#   pgroot.sh NAME...      NAME: pg17 (Debian trixie), pg18 (forky), peers (forky, with barman and pgbackrest),
+#                          system (this machine's release, with systemd, a bus and the libraries that Coffer links)
 #
 # Each becomes the directory $COFFER_TEST_CACHE/NAME (default /var/cache/coffer-tests), complete or absent: it is made
 # under another name and renamed at the end. One that exists is left as it is, so a second call costs nothing.
@@ -31,13 +32,25 @@ mirror() {
     echo "$uri"
 }
 
+own_release() {
+    # shellcheck source=/dev/null
+    (. /etc/os-release && echo "$VERSION_CODENAME")
+}
+
+# Their package names carry versions: those that are installed here.
+own_libraries() {
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'libfmt[0-9]*' 'libarchive13*' 'libinih1*' |
+        awk '$1 == "installed" && $2 !~ /-dev$/ {print $2}' | paste -sd,
+}
+
 make_root() {
     local name=$1 suite packages options=() proxy
     case $name in
         pg17) suite=trixie packages=postgresql-17 ;;
         pg18) suite=forky packages=postgresql-18 ;;
+        system) suite=$(own_release) packages=systemd,systemd-sysv,dbus,libpq5,$(own_libraries) ;;
         peers) suite=forky packages=postgresql-18,barman,barman-cli,pgbackrest,zstd ;;
-        *) fail "there is no root named $name" "one of: pg17 pg18 peers" ;;
+        *) fail "there is no root named $name" "one of: pg17 pg18 peers system" ;;
     esac
     mkdir -p "$cache"
     exec 9>"$cache/.$name.lock"
