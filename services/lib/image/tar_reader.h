@@ -33,7 +33,7 @@ class TarReader {
     // call that wanted the bytes.
     using Pull = std::function<ByteSpan()>;
 
-    explicit TarReader(Pull pull);
+    explicit TarReader(Pull pull);  // pulls the first piece already
 
     // The next member; what was not read of the one before is skipped. nullopt at the end.
     std::optional<Member> next();

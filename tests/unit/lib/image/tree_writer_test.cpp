@@ -1,0 +1,120 @@
+#include "lib/image/tree_writer.h"
+
+#include <CppUTest/TestHarness.h>
+#include <sys/stat.h>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/error.h"
+#include "tests/unit/lib/image/tar_fixture.h"
+
+using namespace coffer;
+using namespace coffer::image;
+
+TEST_GROUP(TreeWriter) {
+    Path directory;
+    void setup() override {
+        char name[] = "/tmp/coffer-tree-XXXXXX";
+        directory = ::mkdtemp(name);
+    }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
+
+    static TarReader reader_of(const std::string& tar, std::size_t piece) {
+        return TarReader([&tar, piece, at = std::size_t{0}]() mutable {
+            const std::string_view part = std::string_view(tar).substr(std::min(at, tar.size()), piece);
+            at += part.size();
+            return as_byte_span(part);
+        });
+    }
+    ErrorCode refusal(const std::vector<TarEntry>& entries) {
+        const std::string tar = make_tar(entries);
+        TreeWriter writer(directory, std::nullopt);
+        writer.begin_archive(std::nullopt);
+        TarReader reader = reader_of(tar, 512);
+        try {
+            writer.write(reader);
+        } catch (const Error& error) {
+            return error.code();
+        }
+        return ErrorCode::internal;
+    }
+};
+
+TEST(TreeWriter, WritesWhatTheServerSent) {
+    const std::string content(20000, 'x');
+    const std::string data = make_tar({{"base", AE_IFDIR, ""},
+                                       {"base/5", AE_IFDIR, ""},
+                                       {"base/5/16384", AE_IFREG, content},
+                                       {"./pg_wal", AE_IFDIR, ""},
+                                       {"pg_tblspc", AE_IFDIR, ""},
+                                       {"pg_tblspc/16385", AE_IFLNK, "/srv/space"},
+                                       {"empty", AE_IFREG, ""}});
+    const std::string space = make_tar({{"PG_15_202209061", AE_IFDIR, ""}, {"PG_15_202209061/7", AE_IFREG, "y"}});
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{512}, std::size_t{3000}, std::size_t{1} << 20}) {
+        const Path backup = directory / std::to_string(piece);
+        std::filesystem::create_directory(backup);
+        TreeWriter writer(backup, std::nullopt);
+        writer.begin_archive(16385);
+        TarReader first = reader_of(space, piece);
+        writer.write(first);
+        writer.begin_archive(std::nullopt);
+        TarReader second = reader_of(data, piece);
+        writer.write(second);
+        CHECK(*read_file(backup / "data/base/5/16384") == content);
+        CHECK(*read_file(backup / "data/pg_tblspc/16385/PG_15_202209061/7") == "y");
+        CHECK(std::filesystem::read_symlink(backup / "data/pg_tblspc/16385") == backup / "16385");
+        CHECK(std::filesystem::is_directory(backup / "data/pg_wal"));
+        LONGS_EQUAL(3, writer.received().size());
+        const ReceivedFile& file = writer.received().at("base/5/16384");
+        LONGS_EQUAL(content.size(), file.size);
+        LONGS_EQUAL(crc32c(as_byte_span(content)), file.crc32c);
+        CHECK(writer.received().count("pg_tblspc/16385/PG_15_202209061/7") == 1);
+        struct stat status {};
+        ::stat((backup / "data").c_str(), &status);
+        LONGS_EQUAL(0700, status.st_mode & 07777);
+    }
+}
+
+TEST(TreeWriter, RefusesWhatWouldLeadOutOfTheBackup) {
+    const std::vector<TarEntry> cases[] = {{{"/etc/passwd", AE_IFREG, "x"}},
+                                           {{"../x", AE_IFREG, "x"}},
+                                           {{"a/../../x", AE_IFREG, "x"}},
+                                           {{"link", AE_IFLNK, "/etc"}},
+                                           {{"pg_tblspc", AE_IFDIR, ""}, {"pg_tblspc/..", AE_IFLNK, "/etc"}},
+                                           {{"pg_tblspc", AE_IFDIR, ""}, {"pg_tblspc/12x", AE_IFLNK, "/etc"}},
+                                           {{"fifo", AE_IFIFO, ""}},
+                                           {{"twice", AE_IFREG, "x"}, {"twice", AE_IFREG, "y"}}};
+    for (const auto& entries : cases) {
+        CHECK(refusal(entries) == ErrorCode::corrupt);
+        std::filesystem::remove_all(directory / "data");
+    }
+}
+
+TEST(TreeWriter, NoticesAnArchiveThatIsCutOff) {
+    const std::string tar = make_tar({{"file", AE_IFREG, std::string(5000, 'x')}}).substr(0, 3000);
+    TreeWriter writer(directory, std::nullopt);
+    writer.begin_archive(std::nullopt);
+    TarReader reader = reader_of(tar, 512);
+    CHECK_THROWS(Error, writer.write(reader));
+}
+
+TEST(TreeWriter, PassesAFailureOfTheSourceThrough) {
+    try {
+        TarReader reader([]() -> ByteSpan { throw Error(ErrorCode::canceled, "stopped"); });
+        (void)reader.next();
+        FAIL("no error");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::canceled);
+    }
+}
+
+TEST(TreeWriter, ReadsAnArchiveWithoutItsEnd) {
+    std::string tar = make_tar({{"file", AE_IFREG, std::string(512, 'x')}});
+    tar.resize(1024);  // header and content: servers before 15 send no more
+    TarReader reader = reader_of(tar, 512);
+    CHECK(reader.next().has_value());
+    LONGS_EQUAL(512, reader.data().size());
+    CHECK(reader.data().empty());
+    CHECK(!reader.next().has_value());
+}
