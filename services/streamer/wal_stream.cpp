@@ -119,6 +119,7 @@ void WalStream::with_room(const std::function<void()>& action) {
             context_.set_error(error.with_remedy("make room on the file system of " +
                                                  context_.server.streaming_wals_directory.string()));
             context_.set_state(ReceiverState::no_space);
+            publish();
         }
         acknowledge(false);
         (void)conn_.flush();
@@ -148,6 +149,7 @@ void WalStream::finish_segment() {
     const wal::Segment segment = segment_->segment();
     segment_->complete();
     segment_.reset();
+    publish();
     context_.notify(SegmentCompleted{segment.name(size_), segment.timeline, size_.bytes()});
 }
 

@@ -59,7 +59,7 @@ class WalStream {
     bool received_ = false;
     bool reply_wanted_ = false;
     bool ended_ = false;
-    bool more_waiting_ = false;
+    bool more_waiting_ = true;  // what came with the answer to START_REPLICATION lies in libpq already
     MonotonicTime last_message_;
     MonotonicTime next_status_;
 };

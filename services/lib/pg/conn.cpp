@@ -27,10 +27,12 @@ int milliseconds_until(MonotonicTime deadline) {
 
 std::string one_line(const char* text) {
     std::string line = text == nullptr ? "" : text;
-    while (!line.empty() && line.back() == '\n') line.pop_back();
     for (char& c : line) {
-        if (c == '\n') c = ' ';
+        if (c == '\n' || c == '\t') c = ' ';
     }
+    while (!line.empty() && line.back() == ' ') line.pop_back();
+    std::size_t doubled = 0;
+    while ((doubled = line.find("  ", doubled)) != std::string::npos) line.erase(doubled, 1);
     return line;
 }
 
