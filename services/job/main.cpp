@@ -10,13 +10,14 @@
 #include "services/job/backup_command.h"
 #include "services/job/progress.h"
 #include "services/job/request.h"
+#include "services/job/restore_command.h"
 
 namespace {
 
 using namespace coffer;
 using namespace coffer::job;
 
-const std::array commands{backup_command()};
+const std::array commands{backup_command(), restore_command()};
 
 // Readable from the first SIGTERM or SIGINT on; nobody reads it, so that every wait of the job sees it.
 UniqueFd stop_descriptor() {

@@ -1,0 +1,183 @@
+#include "services/job/restore_command.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <climits>
+#include <cstdio>
+#include <thread>
+
+#include "lib/base/error.h"
+#include "lib/catalogue/backup_lock.h"
+#include "lib/config/config.h"
+#include "lib/restore/execute.h"
+#include "services/job/progress.h"
+#include "services/job/restore_report.h"
+
+namespace coffer::job {
+namespace {
+
+using Kind = OptionSpec::Kind;
+
+constexpr OptionSpec options[] = {
+    {"backup", Kind::positional, "backup: ID, name, latest, oldest or auto"},
+    {"destination", Kind::positional, "new or empty directory, absolute"},
+    {"target_time", Kind::text, "recover to this time: 2026-11-23 21:00:00+01"},
+    {"target_xid", Kind::text, "recover to this transaction"},
+    {"target_lsn", Kind::text, "recover to this LSN"},
+    {"target_name", Kind::text, "recover to this restore point"},
+    {"target_immediate", Kind::flag, "recover to the first consistent moment"},
+    {"target_tli", Kind::text, "timeline: a number, current or latest (default)"},
+    {"exclusive", Kind::flag, "stop just before the target"},
+    {"target_action", Kind::text, "at the target: pause (default), shutdown or promote"},
+    {"standby_mode", Kind::flag, "make a standby"},
+    {"get_wal", Kind::flag, "fetch WAL during recovery through cofferctl get-wal"},
+    {"no_get_wal", Kind::flag, "place WAL in pg_wal whatever recovery_options says"},
+    {"tablespace", Kind::repeated, "NAME:PATH, a new place for a tablespace (may be repeated)"},
+    {"jobs", Kind::text, "copy with this many threads (default: parallel_jobs, at least 2)"},
+    {"dry_run", Kind::flag, "show the plan and stop"},
+    {"json", Kind::flag, "print plan and summary as JSON"},
+    {"remote_ssh_command", Kind::text, "not supported"},
+    {"delta_restore", Kind::flag, "not supported"},
+    {"staging_path", Kind::text, "not supported"},
+    {"staging_location", Kind::text, "not supported"},
+    {"staging_wal_directory", Kind::text, "not supported"},
+    {"combine_mode", Kind::text, "not supported"},
+};
+
+void refuse_unsupported(const Options& given) {
+    const auto refuse = [](const char* option, const char* remedy) {
+        throw Error(ErrorCode::not_supported, "this option is not supported", option, remedy);
+    };
+    if (given.text("remote_ssh_command")) {
+        refuse("--remote-ssh-command",
+               "restore to a directory here and move it, or run coffer-job restore on a machine that "
+               "mounts the catalogue");
+    }
+    if (given.flag("delta_restore")) refuse("--delta-restore", "restore into an empty directory");
+    for (const char* name : {"staging_path", "staging_location", "staging_wal_directory", "combine_mode"}) {
+        if (given.text(name)) refuse(name, "leave it out: backups are plain directories and need no staging");
+    }
+}
+
+restore::TargetOptions target_options(const Options& given) {
+    restore::TargetOptions target;
+    target.time = given.text("target_time");
+    target.xid = given.text("target_xid");
+    target.lsn = given.text("target_lsn");
+    target.name = given.text("target_name");
+    target.timeline = given.text("target_tli");
+    target.action = given.text("target_action");
+    target.immediate = given.flag("target_immediate");
+    target.exclusive = given.flag("exclusive");
+    target.standby_mode = given.flag("standby_mode");
+    return target;
+}
+
+unsigned threads(const Options& given, const config::Server& server) {
+    const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+    const std::optional<std::string> text = given.text("jobs");
+    if (!text) return std::max({2U, server.parallel_jobs, std::min(processors, 8U)});
+    unsigned jobs = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), jobs);
+    if (error != std::errc() || end != text->data() + text->size() || jobs == 0 || jobs > 256) {
+        throw Error(ErrorCode::invalid_argument, "this is no number of jobs", *text, "give a number from 1 to 256");
+    }
+    return jobs;
+}
+
+// cofferctl as it is installed (…/libexec/coffer/coffer-job, …/bin/cofferctl) or built (side by side).
+Path find_cofferctl() {
+    char self[PATH_MAX];
+    const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self);
+    if (length <= 0 || length == static_cast<ssize_t>(sizeof self)) return "cofferctl";
+    const Path folder = Path(std::string(self, static_cast<std::size_t>(length))).parent_path();
+    for (const Path& candidate : {folder / "cofferctl", folder.parent_path().parent_path() / "bin/cofferctl"}) {
+        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    }
+    return "cofferctl";
+}
+
+std::function<bool()> stop_asked(int stop_fd) {
+    return [stop_fd] {
+        if (stop_fd < 0) return false;
+        pollfd wait{stop_fd, POLLIN, 0};
+        return ::poll(&wait, 1, 0) > 0;
+    };
+}
+
+restore::PlanRequest plan_request(const JobRequest& request, const config::Server& server, const Path& config_file,
+                                  restore::ParsedTarget& target) {
+    const Options& given = request.options;
+    if (given.flag("get_wal") && given.flag("no_get_wal")) {
+        throw Error(ErrorCode::invalid_argument, "get-wal and no-get-wal are both given");
+    }
+    restore::PlanRequest wanted;
+    wanted.backup = given.text("backup").value_or("");
+    wanted.destination = given.text("destination").value_or("");
+    wanted.target = target.target;
+    wanted.tablespaces = restore::parse_tablespace_mapping(given.all("tablespace"));
+    wanted.get_wal = given.flag("get_wal") || (server.get_wal_by_default && !given.flag("no_get_wal"));
+    wanted.cofferctl = find_cofferctl();
+    wanted.config_file = std::filesystem::absolute(config_file);
+    wanted.canceled = stop_asked(request.stop_fd);
+    return wanted;
+}
+
+void print(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (!text.ends_with('\n')) std::fputc('\n', stdout);
+    std::fflush(stdout);
+}
+
+// The lease keeps retention away while files are read. A reader of a catalogue that it may not write to goes without.
+std::optional<catalogue::BackupLease> lease(const config::Server& server, restore::Plan& plan) {
+    try {
+        return catalogue::BackupLease(server, plan.backup.backup_id);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::permission_denied) throw;
+        plan.warnings.push_back(
+            "the backup cannot be protected from deletion while it is read: this user may not write "
+            "into the catalogue");
+        return std::nullopt;
+    }
+}
+
+JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
+    const auto began = std::chrono::steady_clock::now();
+    refuse_unsupported(request.options);
+    restore::ParsedTarget target = restore::parse_target(target_options(request.options));
+    const Path config_file = config::find_config_file(request.config);
+    const config::Config config = config::load(config_file);
+    const config::Server& server = config.server(request.server);
+    const bool json = request.options.flag("json");
+
+    progress.phase("plan", "looking at what is needed");
+    restore::Plan plan = restore::make_plan(server, plan_request(request, server, config_file, target));
+    plan.warnings.insert(plan.warnings.begin(), target.warnings.begin(), target.warnings.end());
+    const bool dry_run = request.options.flag("dry_run");
+    const std::optional<catalogue::BackupLease> held = dry_run ? std::nullopt : lease(server, plan);
+    if (dry_run || !json) print(json ? plan_json(plan) : plan_text(plan));
+    if (dry_run) return {plan.backup.backup_id, {}};
+
+    restore::ExecuteControl control;
+    control.jobs = threads(request.options, server);
+    control.canceled = stop_asked(request.stop_fd);
+    control.phase = [&](std::string_view name, std::string_view message, std::uint64_t total) {
+        progress.phase(name, message, total);
+    };
+    control.advance = [&](std::uint64_t done) { progress.advance(done); };
+    restore::execute(plan, server, control);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    print(json ? summary_json(plan, took) : summary_text(plan, took));
+    return {plan.backup.backup_id, {}};
+}
+
+}  // namespace
+
+Command restore_command() {
+    return {"restore", "make a data directory of a backup and the WAL behind it", options, run_restore};
+}
+
+}  // namespace coffer::job

@@ -1,0 +1,135 @@
+#include "services/job/restore_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace coffer::job {
+namespace {
+
+using restore::Plan;
+using restore::TargetKind;
+
+std::string megabytes(std::uint64_t bytes) {
+    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / (1 << 20));
+}
+
+std::string wal_text(const Plan& plan) {
+    if (plan.chain.pieces.empty()) return "none";
+    const auto name = [&](const restore::WalPiece& piece) { return piece.segment.name(plan.chain.size); };
+    std::string text = fmt::format("{} segments, {} to {}", plan.chain.pieces.size(), name(plan.chain.pieces.front()),
+                                   name(plan.chain.pieces.back()));
+    if (plan.uses_unfinished_segment) text += " (the unfinished one among them)";
+    return text + (plan.get_wal ? ", fetched during recovery" : ", placed in pg_wal");
+}
+
+std::string end_text(const Plan& plan) {
+    std::string text = plan.target.describe();
+    if (plan.end.end.valid()) text += ", at " + plan.end.end.to_string();
+    if (plan.end.last_commit) {
+        text += fmt::format("; last transaction: {} of {}", plan.end.last_xid.value_or(0),
+                            restore::format_utc(*plan.end.last_commit));
+    }
+    return text;
+}
+
+nlohmann::json plan_object(const Plan& plan) {
+    nlohmann::json object{{"server", plan.server},
+                          {"backup_id", plan.backup.backup_id},
+                          {"destination", plan.destination.string()},
+                          {"target", plan.target.describe()},
+                          {"timeline", plan.timeline},
+                          {"files", plan.files()},
+                          {"bytes", plan.bytes()},
+                          {"reflink", plan.reflink},
+                          {"wal_bytes", plan.wal_bytes()},
+                          {"get_wal", plan.get_wal},
+                          {"unfinished_segment", plan.uses_unfinished_segment},
+                          {"warnings", plan.warnings}};
+    if (plan.end.end.valid()) object["end_lsn"] = plan.end.end.to_string();
+    if (plan.end.last_commit) object["last_transaction_time"] = restore::format_utc(*plan.end.last_commit);
+    if (plan.end.last_xid) object["last_transaction_xid"] = *plan.end.last_xid;
+    object["wal"] = nlohmann::json::array();
+    for (const restore::WalPiece& piece : plan.chain.pieces) {
+        object["wal"].push_back({{"name", piece.segment.name(plan.chain.size)},
+                                 {"place", wal::name_of(piece.file.place)},
+                                 {"path", piece.file.path.string()}});
+    }
+    object["tablespaces"] = nlohmann::json::array();
+    for (const restore::TablespaceTarget& tablespace : plan.tablespaces) {
+        object["tablespaces"].push_back(
+            {{"name", tablespace.name}, {"oid", tablespace.oid}, {"path", tablespace.target.string()}});
+    }
+    return object;
+}
+
+// What the server will do when it is started, and what is left to people.
+std::string after_start(const Plan& plan) {
+    if (plan.target.standby_mode) return "It stays a standby: set primary_conninfo for it to follow a primary.";
+    const restore::TargetAction action = plan.target.action.value_or(restore::TargetAction::pause);
+    if (plan.target.kind == TargetKind::end || action == restore::TargetAction::promote) {
+        return "It recovers, then opens for writing on a new timeline.";
+    }
+    if (action == restore::TargetAction::shutdown) return "It recovers to the target and stops.";
+    return "It recovers to the target and waits there, open for reading. Look at the data; then either\n"
+           "  SELECT pg_wal_replay_resume();   to open it for writing\n"
+           "or stop it and restore again with another target.";
+}
+
+std::string quoted_for_shell(const std::string& plain) {
+    const bool simple = std::all_of(plain.begin(), plain.end(), [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '/' || c == '.' || c == '_' || c == '-';
+    });
+    if (simple) return plain;
+    std::string text = "'";
+    for (const char c : plain) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return text + "'";
+}
+
+}  // namespace
+
+std::string plan_text(const Plan& plan) {
+    std::string text = fmt::format(
+        "Restore of server {}\n"
+        "  backup       {} ({}, {} files{})\n"
+        "  to           {}\n",
+        plan.server, plan.backup.backup_id, megabytes(plan.bytes()), plan.files(),
+        plan.reflink ? ", shared with the backup by reflinks" : "", plan.destination.string());
+    for (const restore::TablespaceTarget& tablespace : plan.tablespaces) {
+        text += fmt::format("  tablespace   {} -> {}\n", tablespace.name, tablespace.target.string());
+    }
+    text += fmt::format(
+        "  recovery     {}\n"
+        "  timeline     {}\n"
+        "  WAL          {}\n",
+        end_text(plan), plan.timeline, wal_text(plan));
+    for (const std::string& warning : plan.warnings) text += "WARNING: " + warning + "\n";
+    return text;
+}
+
+std::string plan_json(const Plan& plan) {
+    return nlohmann::json{{"plan", plan_object(plan)}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
+    return fmt::format(
+        "Restored in {:.1f} s: {} files, {}, and {} of WAL.\n"
+        "\n"
+        "Next:\n"
+        "  1. Look through postgresql.conf and pg_hba.conf there (port, paths, memory).\n"
+        "  2. Start it as the user that owns the files: pg_ctl -D {} start\n"
+        "     {}\n"
+        "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
+        "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
+        took.count(), plan.files(), megabytes(plan.bytes()), megabytes(plan.wal_bytes()),
+        quoted_for_shell(plan.destination.string()), after_start(plan));
+}
+
+std::string summary_json(const Plan& plan, std::chrono::duration<double> took) {
+    nlohmann::json object = plan_object(plan);
+    object["seconds"] = took.count();
+    return nlohmann::json{{"restored", object}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace coffer::job

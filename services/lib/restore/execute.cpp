@@ -1,0 +1,139 @@
+#include "lib/restore/execute.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "lib/base/error.h"
+
+namespace coffer::restore {
+namespace {
+
+class Execution {
+  public:
+    Execution(const Plan& plan, const config::Server& server, const ExecuteControl& control)
+        : plan_(plan), server_(server), control_(control) {
+        copy_.owner = plan.owner;
+        copy_.jobs = control.jobs;
+        copy_.canceled = control.canceled;
+        copy_.copied = [this](std::uint64_t bytes) {
+            const std::uint64_t done = done_.fetch_add(bytes) + bytes;
+            if (control_.advance) control_.advance(done);
+        };
+    }
+
+    void run() {
+        begin();
+        kill_point("job.restore.begin");
+        phase("copy", "copying the backup", plan_.bytes());
+        std::vector<Tree> trees = plan_.tablespace_trees;
+        trees.push_back(plan_.data);
+        copy_trees(trees, copy_);
+        kill_point("job.restore.tree");
+        link_tablespaces();
+        make_directory(at("pg_wal"), plan_.owner);
+        make_directory(at("pg_wal/archive_status"), plan_.owner);
+        if (!plan_.get_wal) {
+            phase("wal", "placing WAL", plan_.wal_bytes());
+            place_wal(plan_, server_, copy_);
+        }
+        kill_point("job.restore.wal");
+        write_settings();
+        kill_point("job.restore.settings");
+        phase("sync", "making everything durable", 0);
+        sync_everything();
+        kill_point("job.restore.sync");
+        check_canceled(copy_);
+        finish();
+        kill_point("job.restore.done");
+    }
+
+  private:
+    [[nodiscard]] Path at(const char* relative) const { return plan_.destination / relative; }
+
+    void phase(std::string_view name, std::string_view message, std::uint64_t total) {
+        done_ = 0;
+        if (control_.phase) control_.phase(name, message, total);
+    }
+
+    void write(const Path& path, std::string_view content) const {
+        files().append(create_file(path, plan_.owner).get(), as_byte_span(content), path);
+    }
+
+    // Directories above the destination keep what they are; those that are missing get the owner as well.
+    void make_with_parents(const Path& directory) const {
+        if (!std::filesystem::is_directory(directory.parent_path())) make_with_parents(directory.parent_path());
+        make_directory(directory, plan_.owner);
+    }
+
+    // The marker is durable before anything else is written.
+    void begin() const {
+        make_with_parents(plan_.destination);
+        write(at(unfinished_marker),
+              "coffer is restoring backup " + plan_.backup.backup_id + " of server " + plan_.server +
+                  " to this place.\nWhile this file is here, the restore has not ended: remove the "
+                  "whole directory and start again.\n");
+        files().sync_directory(plan_.destination);
+        files().sync_directory(plan_.destination.parent_path());
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);
+    }
+
+    void link_tablespaces() const {
+        make_directory(at("pg_tblspc"), plan_.owner);
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
+            const Path link = at("pg_tblspc") / std::to_string(tablespace.oid);
+            if (::symlink(tablespace.target.c_str(), link.c_str()) != 0) {
+                throw Error::from_errno(errno, "cannot link the tablespace", link.string());
+            }
+            if (plan_.owner && ::lchown(link.c_str(), plan_.owner->user, plan_.owner->group) != 0) {
+                throw Error::from_errno(errno, "cannot set the owner of the link", link.string());
+            }
+        }
+    }
+
+    void write_settings() const {
+        const std::string existing = read_file(plan_.data.source / "postgresql.auto.conf", 16ULL << 20).value_or("");
+        write(at("postgresql.auto.conf"), auto_conf(plan_.settings, existing, plan_.configuration.main_file));
+        write(at(plan_.target.standby_mode ? "standby.signal" : "recovery.signal"), "");
+        if (!std::filesystem::exists(at("backup_label"))) write(at("backup_label"), plan_.backup.backup_label);
+    }
+
+    void sync_file_system_of(const Path& directory) const {
+        const UniqueFd fd = files().open(directory, O_RDONLY | O_DIRECTORY);
+        files().sync_file_system(fd.get(), directory);
+    }
+    void sync_everything() const {
+        sync_file_system_of(plan_.destination);
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) sync_file_system_of(tablespace.target);
+    }
+
+    // The marker goes first: should power fail in between, PostgreSQL still does not start without pg_control.
+    void finish() {
+        const Path directory = at("global");
+        const Path temporary = directory / ".pg_control.tmp";
+        copy_file(plan_.data.source / "global/pg_control", temporary, copy_);
+        files().sync(files().open(temporary, O_RDONLY).get(), temporary);
+        files().unlink(at(unfinished_marker));
+        files().sync_directory(plan_.destination);
+        kill_point("job.restore.control");
+        files().rename(temporary, directory / "pg_control");
+        files().sync_directory(directory);
+    }
+
+    const Plan& plan_;
+    const config::Server& server_;
+    const ExecuteControl& control_;
+    CopyControl copy_;
+    std::atomic<std::uint64_t> done_{0};
+};
+
+}  // namespace
+
+void execute(const Plan& plan, const config::Server& server, const ExecuteControl& control) {
+    Execution(plan, server, control).run();
+}
+
+}  // namespace coffer::restore

@@ -1,0 +1,30 @@
+#pragma once
+// Carrying out a plan: files, WAL, settings, one sync of all, and at the very end pg_control.
+//
+// Until pg_control is there no PostgreSQL starts on the destination, so that a restore that was cut off can never be
+// taken for a good one; a file named coffer-restore.unfinished says so to people. Kill points, in order:
+// job.restore.begin, .tree, .wal, .settings, .sync, .control, .done.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "lib/restore/plan.h"
+
+namespace coffer::restore {
+
+struct ExecuteControl {
+    unsigned jobs = 2;
+    // A new step, with the bytes it will move (0: unknown). Called by the calling thread.
+    std::function<void(std::string_view name, std::string_view message, std::uint64_t total)> phase;
+    std::function<void(std::uint64_t done)> advance;  // bytes done in this step; by any thread
+    std::function<bool()> canceled;
+};
+
+// Throws whatever stopped it; what was written by then stays, marked as unfinished.
+void execute(const Plan& plan, const config::Server& server, const ExecuteControl& control);
+
+// Puts the WAL of the plan into pg_wal, with its marks in archive_status (execute() calls it).
+void place_wal(const Plan& plan, const config::Server& server, const CopyControl& control);
+
+}  // namespace coffer::restore

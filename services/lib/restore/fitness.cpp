@@ -1,0 +1,89 @@
+#include "lib/restore/fitness.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "lib/base/error.h"
+
+namespace coffer::restore {
+namespace {
+
+using catalogue::BackupInfo;
+using catalogue::BackupStatus;
+
+bool given(const BackupInfo& backup, const char* key) {
+    const auto found = backup.unknown.find(key);
+    return found != backup.unknown.end() && !found->second.empty() && found->second != "None" && found->second != "''";
+}
+
+void require_finished(const BackupInfo& backup, std::vector<std::string>& warnings) {
+    switch (backup.status) {
+        case BackupStatus::done:
+            return;
+        case BackupStatus::waiting_for_wals:
+            warnings.push_back(
+                fmt::format("backup {} is still waiting for WAL by its record; all that it needs was found here now",
+                            backup.backup_id));
+            return;
+        case BackupStatus::failed:
+            throw Error(ErrorCode::refused, "this backup failed" + (backup.error.empty() ? "" : ": " + backup.error),
+                        backup.backup_id, "choose another; 'latest' and 'auto' take finished ones only");
+        default:
+            throw Error(ErrorCode::refused,
+                        fmt::format("this backup is not finished (state {})", catalogue::name_of(backup.status)),
+                        backup.backup_id, "wait until it is, or choose another");
+    }
+}
+
+constexpr std::array<std::string_view, 7> left_files{"postmaster.pid",   "postmaster.opts",  "recovery.signal",
+                                                     "standby.signal",   "backup_label.old", "postgresql.auto.conf",
+                                                     "global/pg_control"};
+// Directories that are kept empty, as PostgreSQL's own base backup does.
+constexpr std::array<std::string_view, 8> emptied_directories{"pg_wal/",      "pg_replslot/", "pg_dynshmem/",
+                                                              "pg_notify/",   "pg_serial/",   "pg_snapshots/",
+                                                              "pg_stat_tmp/", "pg_subtrans/"};
+
+}  // namespace
+
+void require_fit(const BackupInfo& backup, const Path& data_path, std::vector<std::string>& warnings) {
+    require_finished(backup, warnings);
+    if (given(backup, "parent_backup_id")) {
+        throw Error(ErrorCode::not_supported, "an incremental backup of Barman cannot be restored here",
+                    backup.backup_id, "restore it with barman, or choose a full one");
+    }
+    if (given(backup, "compression") || given(backup, "encryption") || given(backup, "snapshots_info")) {
+        throw Error(ErrorCode::not_supported,
+                    "a compressed, encrypted or snapshot backup of Barman cannot be restored here", backup.backup_id,
+                    "restore it with barman, or choose another");
+    }
+    for (const char* file : {"PG_VERSION", "global/pg_control"}) {
+        if (std::filesystem::is_regular_file(data_path / file)) continue;
+        throw Error(ErrorCode::corrupt, "a file that every data directory has is not in the backup",
+                    (data_path / file).string(), "choose another backup");
+    }
+    if (!std::filesystem::exists(data_path / "backup_label") && backup.backup_label.empty()) {
+        throw Error(ErrorCode::corrupt,
+                    "the backup has no backup_label, without which PostgreSQL would not recover it rightly",
+                    (data_path / "backup_label").string(), "choose another backup");
+    }
+    if (backup.version < 130000) {
+        throw Error(ErrorCode::not_supported, "backups of PostgreSQL before 13 are not restored",
+                    fmt::format("{} ({})", backup.backup_id, backup.version), "restore it with barman");
+    }
+    if (!backup.begin_xlog.valid() || !backup.end_xlog.valid() || backup.timeline == 0) {
+        throw Error(ErrorCode::corrupt, "the record of the backup does not say where in WAL it begins and ends",
+                    backup.backup_id, "choose another backup");
+    }
+}
+
+bool left_out(const std::string& relative, bool tablespaces_moved) {
+    if (std::find(left_files.begin(), left_files.end(), relative) != left_files.end()) return true;
+    if (relative == "tablespace_map" && tablespaces_moved) return true;
+    return std::any_of(emptied_directories.begin(), emptied_directories.end(),
+                       [&](std::string_view directory) { return relative.starts_with(directory); });
+}
+
+}  // namespace coffer::restore

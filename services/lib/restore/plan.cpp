@@ -1,0 +1,206 @@
+#include "lib/restore/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "lib/base/error.h"
+#include "lib/restore/choose.h"
+#include "lib/restore/fitness.h"
+#include "lib/wal/codec.h"
+#include "lib/wal/timeline_history.h"
+
+namespace coffer::restore {
+namespace {
+
+using catalogue::BackupInfo;
+using catalogue::Catalogue;
+
+constexpr std::uint64_t largest_history = 1ULL << 20;
+// Directories, control files, what PostgreSQL writes before it is up.
+constexpr std::uint64_t room_for_starting = 32ULL << 20;
+
+Histories read_histories(const wal::Holdings& holdings) {
+    Histories histories;
+    for (const auto& [timeline, file] : holdings.histories()) {
+        const std::string text = wal::decompress_file(file.path, largest_history);
+        const auto history = wal::TimelineHistory::parse(text, timeline, file.path.string());
+        for (const wal::TimelineSwitch& left : history.ancestors) {
+            histories[timeline].push_back({left.timeline, left.at});
+        }
+    }
+    return histories;
+}
+
+class Planner {
+  public:
+    Planner(const config::Server& server, const PlanRequest& request) : server_(server), request_(request) {}
+
+    Plan make() {
+        plan_.server = server_.name;
+        plan_.target = request_.target;
+        plan_.destination = request_.destination.lexically_normal();
+        if (!plan_.destination.has_filename()) plan_.destination = plan_.destination.parent_path();
+        plan_.get_wal = request_.get_wal;
+        choose();
+        check_targets();
+        follow_timelines();
+        plan_.end =
+            find_recovery_end({server_, plan_.backup, plan_.target, plan_.chain, plan_.identity, request_.canceled});
+        trim_chain();
+        list_files();
+        make_settings();
+        plan_.owner = choose_owner(plan_.destination, plan_.warnings);
+        check_room();
+        return std::move(plan_);
+    }
+
+  private:
+    // The backup, and the WAL that belongs to its cluster.
+    void choose() {
+        const Catalogue catalogue(server_);
+        const std::vector<BackupInfo> backups = catalogue.backups();
+        // Timelines are compared with what is held now; every backup of one server has one segment size.
+        const wal::SegmentSize size = backups.empty() ? wal::SegmentSize() : backups.back().xlog_segment_size;
+        holdings_.emplace(wal::Holdings::scan(server_, size));
+        histories_ = read_histories(*holdings_);
+        plan_.backup = choose_backup(backups, request_.backup, plan_.target, [&](const BackupInfo& backup) {
+            const TargetTimeline& wanted = plan_.target.timeline;
+            return wanted.kind != TargetTimeline::Kind::number ||
+                   descends(wanted.number, backup.timeline, backup.end_xlog, histories_);
+        });
+        if (!(plan_.backup.xlog_segment_size == size)) {
+            holdings_.emplace(wal::Holdings::scan(server_, plan_.backup.xlog_segment_size));
+            histories_ = read_histories(*holdings_);
+        }
+        data_path_ = catalogue.data_path(plan_.backup.backup_id);
+        backup_path_ = catalogue.backup_path(plan_.backup.backup_id);
+        require_fit(plan_.backup, data_path_, plan_.warnings);
+        plan_.identity = {plan_.backup.systemid, plan_.backup.version / 10000};
+    }
+
+    void check_targets() {
+        check_empty_target(plan_.destination, server_);
+        plan_.tablespaces = place_tablespaces(plan_.backup, backup_path_, plan_.destination, request_.tablespaces);
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
+            try {
+                check_empty_target(tablespace.target, server_);
+            } catch (const Error& error) {
+                throw error.within(fmt::format("tablespace '{}'", tablespace.name))
+                    .with_remedy(fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
+            }
+            if (!tablespace.mapped) {
+                plan_.warnings.push_back(fmt::format("tablespace '{}' goes to its original place {}", tablespace.name,
+                                                     tablespace.target.string()));
+            }
+        }
+    }
+
+    void follow_timelines() {
+        const BackupInfo& backup = plan_.backup;
+        plan_.timeline = resolve(plan_.target.timeline, backup.timeline, backup.end_xlog, histories_);
+        plan_.path = path_to(plan_.timeline, backup.timeline, backup.end_xlog, histories_);
+        plan_.chain = chain_from(*holdings_, plan_.path, backup.begin_xlog);
+        for (const auto& [timeline, file] : holdings_->histories()) plan_.histories.push_back(file);
+        const bool newer = !histories_.empty() && histories_.rbegin()->first > plan_.timeline;
+        if (newer && plan_.target.timeline.kind == TargetTimeline::Kind::latest) {
+            plan_.warnings.push_back(
+                fmt::format("timeline {} is newer, but it left the way of this backup before its end; "
+                            "recovery follows timeline {}",
+                            histories_.rbegin()->first, plan_.timeline));
+        }
+    }
+
+    void trim_chain() {
+        plan_.chain.pieces.resize(std::min(plan_.end.last_piece + 1, plan_.chain.pieces.size()));
+        plan_.uses_unfinished_segment = std::any_of(plan_.chain.pieces.begin(), plan_.chain.pieces.end(),
+                                                    [](const WalPiece& piece) { return piece.partial(); });
+    }
+
+    void list_files() {
+        const bool moved = std::any_of(plan_.tablespaces.begin(), plan_.tablespaces.end(), [&](const auto& tablespace) {
+            return tablespace.target != original_place(tablespace.oid);
+        });
+        plan_.data =
+            list_tree(data_path_, plan_.destination, [&](const std::string& path) { return left_out(path, moved); });
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
+            plan_.tablespace_trees.push_back(list_tree(tablespace.source, tablespace.target, nullptr));
+        }
+    }
+    [[nodiscard]] Path original_place(std::uint32_t oid) const {
+        for (const catalogue::Tablespace& tablespace : plan_.backup.tablespaces) {
+            if (tablespace.oid == oid) return tablespace.location;
+        }
+        return {};
+    }
+
+    void make_settings() {
+        plan_.configuration = examine_configuration(data_path_, plan_.backup);
+        plan_.warnings.insert(plan_.warnings.end(), plan_.configuration.warnings.begin(),
+                              plan_.configuration.warnings.end());
+        RecoverySettings& settings = plan_.settings;
+        settings.target = plan_.target;
+        settings.major_version = plan_.identity.major_version;
+        if (plan_.target.standby_mode && plan_.target.timeline.kind == TargetTimeline::Kind::latest) {
+            settings.timeline = "latest";
+        } else {
+            settings.timeline =
+                plan_.timeline == plan_.backup.timeline ? std::string("current") : std::to_string(plan_.timeline);
+        }
+        if (plan_.get_wal) {
+            settings.restore_command = get_wal_command(request_.cofferctl, request_.config_file, server_.name);
+        } else if (!plan_.target.standby_mode) {
+            // PostgreSQL demands one, and looks into pg_wal when it fails.
+            settings.restore_command = "false";
+        }
+    }
+
+    void check_room() {
+        std::vector<SpaceNeed> needs;
+        const auto add_tree = [&](const Tree& tree) {
+            const auto file = std::find_if(tree.entries.begin(), tree.entries.end(),
+                                           [](const TreeEntry& entry) { return !entry.directory && entry.size > 0; });
+            const bool reflink =
+                file != tree.entries.end() && can_reflink(tree.source / file->path, existing_above(tree.target));
+            std::uint64_t bytes = 0;
+            for (const TreeEntry& entry : tree.entries) bytes += reflink ? 512 : (entry.size + 4095) / 4096 * 4096;
+            needs.push_back({tree.target, bytes});
+            return reflink;
+        };
+        plan_.reflink = add_tree(plan_.data);
+        for (const Tree& tree : plan_.tablespace_trees) add_tree(tree);
+        needs.push_back({plan_.destination, plan_.wal_bytes() + room_for_starting});
+        check_space(needs);
+    }
+
+    const config::Server& server_;
+    const PlanRequest& request_;
+    Plan plan_;
+    std::optional<wal::Holdings> holdings_;
+    Histories histories_;
+    Path data_path_;
+    Path backup_path_;
+};
+
+}  // namespace
+
+std::uint64_t Plan::files() const {
+    return std::accumulate(tablespace_trees.begin(), tablespace_trees.end(), data.files,
+                           [](std::uint64_t sum, const Tree& tree) { return sum + tree.files; });
+}
+
+std::uint64_t Plan::bytes() const {
+    return std::accumulate(tablespace_trees.begin(), tablespace_trees.end(), data.bytes,
+                           [](std::uint64_t sum, const Tree& tree) { return sum + tree.bytes; });
+}
+
+std::uint64_t Plan::wal_bytes() const {
+    return get_wal ? 0 : chain.pieces.size() * chain.size.bytes();
+}
+
+Plan make_plan(const config::Server& server, const PlanRequest& request) {
+    return Planner(server, request).make();
+}
+
+}  // namespace coffer::restore
