@@ -103,10 +103,8 @@ void ArchivedServer::watch(const Path& directory) {
                                                          if (change.overflow) {
                                                              scan(directory);
                                                          } else if (!change.name.empty()) {
-                                                             queue_.found(directory / change.name);
+                                                             offer(directory / change.name);
                                                          }
-                                                         // The streamer's unfinished segment is closed and renamed all
-                                                         // the time.
                                                          feed();
                                                      }));
     scan(directory);

@@ -100,6 +100,9 @@ TEST(ArchivedServer, LeavesTheUnfinishedSegmentToTheStreamer) {
     start();
     put("streaming", name_of_segment(2), segment_of(2));
     CHECK(until_archived(1));
+    put("streaming", name_of_segment(1) + ".partial", segment_of(1).substr(0, 16384));  // while it is watched
+    put("streaming", name_of_segment(3), segment_of(3));
+    CHECK(until_archived(2));
     CHECK(std::filesystem::exists(home / "streaming" / (name_of_segment(1) + ".partial")));
     LONGS_EQUAL(0, archived->error_files());
 }
