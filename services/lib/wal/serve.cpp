@@ -1,0 +1,191 @@
+#include "lib/wal/serve.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "lib/base/error.h"
+#include "lib/wal/holdings.h"
+#include "lib/wal/segment_check.h"
+
+namespace coffer::wal {
+namespace {
+
+constexpr std::size_t front_size = 64;  // holds a long page header
+
+bool is_partial(Place place) {
+    return place == Place::streaming_partial || place == Place::archive_partial || place == Place::incoming_partial;
+}
+
+// Passes the plain bytes on, and knows at the end whether they were a whole segment.
+class SegmentSink {
+  public:
+    SegmentSink(const HeldFile& file, Sink next) : file_(file), next_(std::move(next)) {}
+
+    void take(ByteSpan bytes) {
+        const std::size_t wanted = std::min(bytes.size(), front_size - front_filled_);
+        if (wanted > 0) std::memcpy(front_.data() + front_filled_, bytes.data(), wanted);
+        front_filled_ += wanted;
+        total_ += bytes.size();
+        next_(bytes);
+    }
+
+    void end() {
+        if (kind_of(file_.name) != FileKind::segment) return;
+        const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
+        if (is_partial(file_.place)) {
+            pad_to(identity ? identity->size.bytes() : SegmentSize().bytes());
+        } else if (identity && identity->size.bytes() != total_) {
+            throw Error(ErrorCode::corrupt,
+                        "wal segment has " + std::to_string(total_) + " bytes instead of " +
+                            std::to_string(identity->size.bytes()),
+                        file_.path.string(), "restore the file from a copy; recovery cannot go past it");
+        }
+    }
+
+  private:
+    void pad_to(std::uint64_t size) {
+        const std::vector<std::byte> zeros(64 * 1024);
+        while (total_ < size) {
+            const auto part = std::min<std::uint64_t>(zeros.size(), size - total_);
+            next_(ByteSpan(zeros).first(static_cast<std::size_t>(part)));
+            total_ += part;
+        }
+    }
+
+    const HeldFile& file_;
+    Sink next_;
+    std::array<std::byte, front_size> front_{};
+    std::size_t front_filled_ = 0;
+    std::uint64_t total_ = 0;
+};
+
+void copy_stored(const Path& path, const Sink& sink) {
+    const UniqueFd fd = files().open(path, O_RDONLY);
+    std::vector<std::byte> buffer(256 * 1024);
+    for (;;) {
+        const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
+        if (got == 0) return;
+        sink(ByteSpan(buffer).first(static_cast<std::size_t>(got)));
+    }
+}
+
+bool stored_plain(const Path& path) {
+    const UniqueFd fd = files().open(path, O_RDONLY);
+    std::array<std::byte, front_size> front{};
+    const ssize_t got = ::read(fd.get(), front.data(), front.size());
+    if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
+    return detect_codec(ByteSpan(front).first(static_cast<std::size_t>(got))) == Codec::none;
+}
+
+// written is what went to fd so far, for then there is no second attempt.
+void serve_file(const HeldFile& file, const ServeOptions& options, int fd, const Path& destination,
+                std::uint64_t& written) {
+    const Sink write = [&](ByteSpan bytes) {
+        written += bytes.size();
+        files().append(fd, bytes, destination);
+    };
+    if (options.keep_compression && !stored_plain(file.path)) return copy_stored(file.path, write);
+    if (options.compress_with == Codec::none) {
+        SegmentSink segment(file, write);
+        decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
+        return segment.end();
+    }
+    std::string plain;
+    SegmentSink segment(
+        file, [&](ByteSpan bytes) { plain.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+    decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
+    segment.end();
+    written += plain.size();
+    compress_to(fd, as_byte_span(plain), options.compress_with, level_of(options.compress_with, "medium"), destination);
+}
+
+// Removes what was begun unless it became the file.
+class Begun {
+  public:
+    explicit Begun(Path path) : path_(std::move(path)) {}
+    ~Begun() {
+        if (!path_.empty()) ::unlink(path_.c_str());
+    }
+    Begun(const Begun&) = delete;
+    Begun& operator=(const Begun&) = delete;
+    void done() noexcept { path_.clear(); }
+
+  private:
+    Path path_;
+};
+
+// The size of the segments, from the file itself.
+std::optional<SegmentSize> size_by_content(const Path& path) {
+    struct Enough {};
+    std::array<std::byte, front_size> front{};
+    std::size_t filled = 0;
+    try {
+        decompress_file(path, [&](ByteSpan bytes) {
+            const std::size_t wanted = std::min(bytes.size(), front.size() - filled);
+            std::memcpy(front.data() + filled, bytes.data(), wanted);
+            filled += wanted;
+            if (filled == front.size()) throw Enough();
+        });
+    } catch (const Enough&) {
+    }
+    const auto identity = identify_segment(ByteSpan(front).first(filled));
+    return identity ? std::optional(identity->size) : std::nullopt;
+}
+
+}  // namespace
+
+bool serve_to(const config::Server& server, const std::string& name, const ServeOptions& options, int fd,
+              const Path& destination) {
+    for (int attempt = 0;; ++attempt) {
+        const auto file = find_now(server, name, options.allow_partial);
+        if (!file) return false;
+        std::uint64_t written = 0;
+        try {
+            serve_file(*file, options, fd, destination, written);
+            return true;
+        } catch (const Error&) {
+            std::error_code ignored;
+            const bool moved = !std::filesystem::exists(file->path, ignored);
+            if (!moved || written > 0 || attempt == 2) throw;
+        }
+    }
+}
+
+bool serve_to_file(const config::Server& server, const std::string& name, const ServeOptions& options,
+                   const Path& destination) {
+    if (!find_now(server, name, options.allow_partial)) return false;
+    const Path temporary =
+        destination.parent_path() / ("." + destination.filename().string() + "." + std::to_string(::getpid()) + ".tmp");
+    ::unlink(temporary.c_str());
+    const UniqueFd fd = files().open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    Begun begun(temporary);
+    if (!serve_to(server, name, options, fd.get(), temporary)) return false;
+    files().rename(temporary, destination);
+    begun.done();
+    return true;
+}
+
+std::vector<std::string> names_held_from(const config::Server& server, const std::string& name, std::size_t count,
+                                         bool allow_partial) {
+    std::vector<std::string> names;
+    const auto first = find_now(server, name, allow_partial);
+    if (!first || count == 0) return names;
+    names.push_back(name);
+    const auto size = size_by_content(first->path).value_or(SegmentSize());
+    auto segment = Segment::parse(name, size);
+    while (segment && names.size() < count) {
+        segment = segment->next();
+        const std::string next = segment->name(size);
+        if (!find_now(server, next, allow_partial)) break;
+        names.push_back(next);
+    }
+    return names;
+}
+
+}  // namespace coffer::wal

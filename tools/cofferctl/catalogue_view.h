@@ -1,0 +1,54 @@
+#pragma once
+// What list-backups, show-backup, status and diagnose say of backups: each with its neighbours, the WAL that belongs to
+// it and the verdict of the retention policy.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.h"
+#include "lib/catalogue/catalogue.h"
+#include "lib/wal/xlogdb.h"
+
+namespace coffer::cofferctl {
+
+// WAL from one backup to the next, as Barman counts it: that of the backup itself (begin to end) is part of its size,
+// what follows up to the end of the next backup is "its" WAL.
+struct WalFigures {
+    std::uint64_t within_files = 0;  // needed by the backup itself
+    std::uint64_t within_bytes = 0;  // stored
+    std::uint64_t after_files = 0;
+    std::uint64_t after_bytes = 0;
+    double per_second = 0;  // 0: not known
+    double compression_ratio = 0;
+    std::string last;  // last segment, empty when none
+};
+
+class CatalogueView {
+  public:
+    explicit CatalogueView(const config::Server& server);
+
+    [[nodiscard]] const std::vector<catalogue::BackupInfo>& backups() const noexcept {
+        return backups_;
+    }  // oldest first
+    // The DONE one before or after that; nullptr when there is none.
+    [[nodiscard]] const catalogue::BackupInfo* previous(const catalogue::BackupInfo& backup) const;
+    [[nodiscard]] const catalogue::BackupInfo* next(const catalogue::BackupInfo& backup) const;
+    [[nodiscard]] WalFigures wal_of(const catalogue::BackupInfo& backup) const;
+    // Total stored size of the archive.
+    [[nodiscard]] std::uint64_t wal_bytes() const;
+    [[nodiscard]] const std::vector<wal::XlogLine>& wal_lines() const noexcept { return lines_; }
+    // "VALID", "OBSOLETE", "OBSOLETE*", "KEEP:FULL", "KEEP:STANDALONE", "-" where the policy says nothing.
+    [[nodiscard]] std::string retention_of(const catalogue::BackupInfo& backup, WallTime now) const;
+    [[nodiscard]] std::size_t done_count() const;
+    [[nodiscard]] const catalogue::BackupInfo* first_done() const;
+    [[nodiscard]] const catalogue::BackupInfo* last_done() const;
+
+  private:
+    [[nodiscard]] std::string keep_of(const std::string& backup_id) const;
+
+    const config::Server& server_;
+    std::vector<catalogue::BackupInfo> backups_;
+    std::vector<wal::XlogLine> lines_;  // segments only, by name
+};
+
+}  // namespace coffer::cofferctl

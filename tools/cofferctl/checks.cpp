@@ -1,0 +1,247 @@
+#include "tools/cofferctl/checks.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "lib/config/retention_policy.h"
+#include "tools/cofferctl/text.h"
+
+namespace coffer::cofferctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Entries that are files of the log, not what is being written.
+std::size_t count_files(const Path& directory, bool partial_too) {
+    std::size_t count = 0;
+    std::error_code error;
+    for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+        const std::string name = entry->path().filename().string();
+        if (name.front() == '.' || name.ends_with(".tmp") || (!partial_too && name.ends_with(".partial"))) continue;
+        ++count;
+    }
+    return count;
+}
+
+void check_directories(const config::Server& server, std::vector<CheckItem>& items) {
+    std::string hint;
+    for (const Path& path :
+         {server.backup_directory, server.basebackups_directory, server.wals_directory, server.incoming_wals_directory,
+          server.streaming_wals_directory, server.errors_directory}) {
+        // What is missing is made by the service that needs it first, as long as it can be.
+        Path existing = path;
+        while (!existing.empty() && existing != existing.root_path() && ::access(existing.c_str(), F_OK) != 0) {
+            existing = existing.parent_path();
+        }
+        if (!fs::is_directory(existing) || ::access(existing.c_str(), R_OK | X_OK) != 0) {
+            hint = "cannot use " + path.string();
+        }
+    }
+    items.push_back({"directories", hint.empty(), hint});
+}
+
+void check_queues(const config::Server& server, std::vector<CheckItem>& items) {
+    const std::size_t incoming = count_files(server.incoming_wals_directory, true);
+    const std::size_t streaming = count_files(server.streaming_wals_directory, false);
+    if (!server.archiver && incoming > 0)
+        items.push_back({"empty incoming directory", false, "'archiver' is off but files are there"});
+    if (!server.streaming_archiver && streaming > 0) {
+        items.push_back({"empty streaming directory", false, "'streaming_archiver' is off but files are there"});
+    }
+    if (!server.max_incoming_wals_queue) return;
+    const auto most = *server.max_incoming_wals_queue;
+    if (server.archiver && incoming > most) {
+        items.push_back({"incoming WALs directory", false,
+                         fmt::format("there are {} files, at most {} are expected", incoming, most)});
+    }
+    if (server.streaming_archiver && streaming > most) {
+        items.push_back({"streaming WALs directory", false,
+                         fmt::format("there are {} files, at most {} are expected", streaming, most)});
+    }
+}
+
+void check_archiver_errors(const config::Server& server, std::vector<CheckItem>& items) {
+    const std::size_t files = count_files(server.errors_directory, true);
+    items.push_back({"archiver errors", files == 0,
+                     files == 0 ? "" : fmt::format("{} files in {}", files, server.errors_directory.string())});
+}
+
+void check_system(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
+    const auto identity = catalogue::Catalogue(server).identity();
+    CheckItem item{"systemid coherence", true, ""};
+    if (!facts.reachable()) {
+        item.hint = "no system Id available";
+    } else if (facts.streaming_error.empty() && facts.system_identifier != facts.streaming_system_identifier) {
+        item = {item.name, false, "conninfo and streaming_conninfo lead to different systems"};
+    } else if (identity && identity->systemid != facts.system_identifier) {
+        item = {item.name, false,
+                fmt::format("the server is system {}, its backups are of system {}", facts.system_identifier,
+                            identity->systemid)};
+    } else if (!identity) {
+        item.hint = "no system Id stored on disk";
+    }
+    items.push_back(item);
+}
+
+void check_archive_command(const ServerFacts& facts, std::vector<CheckItem>& items) {
+    const std::string mode = facts.setting("archive_mode");
+    const bool on = mode == "on" || mode == "always";
+    items.push_back({"archive_mode", on, on ? "" : "please set it to 'on' or 'always'"});
+    const std::string command = facts.setting("archive_command");
+    const bool set = !facts.setting("archive_library").empty() || (!command.empty() && command != "(disabled)");
+    items.push_back({"archive_command", set, set ? "" : "please set it accordingly to documentation"});
+    items.push_back({"continuous archiving", facts.archiver_is_archiving, ""});
+}
+
+std::string age_text(WallTime now, WallTime then) {
+    return pretty_duration(std::chrono::duration<double>(std::max(now, then) - then).count());
+}
+
+void check_backup_age(const config::Server& server, const catalogue::BackupInfo* last, WallTime now,
+                      std::vector<CheckItem>& items) {
+    if (!server.last_backup_maximum_age) {
+        items.push_back({"backup maximum age", true, "no last_backup_maximum_age provided"});
+        return;
+    }
+    const std::string limit = pretty_duration(static_cast<double>(server.last_backup_maximum_age->count()));
+    if (last == nullptr || !last->end_time) {
+        items.push_back(
+            {"backup maximum age", false, "interval provided: " + limit + ", latest backup age: No available backups"});
+        return;
+    }
+    items.push_back({"backup maximum age", now - *last->end_time <= *server.last_backup_maximum_age,
+                     "interval provided: " + limit + ", latest backup age: " + age_text(now, *last->end_time)});
+}
+
+void check_wal_age(const config::Server& server, const CatalogueView& view, WallTime now,
+                   std::vector<CheckItem>& items) {
+    if (!server.last_wal_maximum_age) {
+        items.push_back({"wal maximum age", true, "no last_wal_maximum_age provided"});
+        return;
+    }
+    const std::string limit = pretty_duration(static_cast<double>(server.last_wal_maximum_age->count()));
+    const auto& lines = view.wal_lines();
+    if (lines.empty()) {
+        items.push_back({"wal maximum age", false, "No WAL files archived for last backup"});
+        return;
+    }
+    items.push_back({"wal maximum age", now - lines.back().modified <= *server.last_wal_maximum_age,
+                     "interval provided: " + limit + ", latest wal age: " + age_text(now, lines.back().modified)});
+}
+
+}  // namespace
+
+std::string CheckItem::key() const {
+    std::string key;
+    for (const char c : name) {
+        if (c == '.') continue;
+        key += c == ' ' || c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return key;
+}
+
+bool ServerChecks::passed() const {
+    return std::all_of(items.begin(), items.end(), [](const CheckItem& item) { return item.passed; });
+}
+
+void check_postgres(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
+    items.push_back({"PostgreSQL", facts.reachable(), facts.error});
+    if (!facts.reachable()) return;
+    items.push_back(
+        {facts.superuser_or_backup_rights ? "superuser or standard user with backup privileges"
+                                          : "no access to backup functions",
+         facts.superuser_or_backup_rights,
+         facts.superuser_or_backup_rights ? "" : "privileges for PostgreSQL backup functions are required"});
+    items.push_back({"PostgreSQL streaming", facts.streaming_error.empty(), facts.streaming_error});
+    const bool level = facts.setting("wal_level") != "minimal";
+    items.push_back({"wal_level", level, level ? "" : "please set it to a higher level than 'minimal'"});
+    if (!server.slot_name) return;
+    const std::string slot = "'" + *server.slot_name + "'";
+    std::string fault;
+    if (server.streaming_archiver) {
+        if (!facts.slot_exists)
+            fault = "replication slot " + slot + " doesn't exist; set create_slot = auto";
+        else if (!facts.slot_has_position)
+            fault = "slot " + slot + " not initialised: is the streamer running?";
+        else if (!facts.slot_active)
+            fault = "slot " + slot + " not active: is the streamer running?";
+    }
+    items.push_back({"replication slot", fault.empty(), fault});
+}
+
+void check_catalogue(const config::Server& server, const CatalogueView& view, WallTime now, ServerChecks& checks) {
+    auto& items = checks.items;
+    const auto* last = view.last_done();
+    const bool policy = server.retention_policy.empty() || config::RetentionPolicy::parse(server.retention_policy);
+    items.push_back(
+        {"retention policy settings", policy, policy ? "" : "no retention policy: " + server.retention_policy});
+    check_backup_age(server, last, now, items);
+    checks.backup_bytes = last != nullptr ? last->size : 0;
+    const std::string size = pretty_size(static_cast<double>(checks.backup_bytes));
+    const bool enough = !server.last_backup_minimum_size || checks.backup_bytes >= *server.last_backup_minimum_size;
+    items.push_back({"backup minimum size", enough,
+                     server.last_backup_minimum_size
+                         ? size + ", minimum: " + pretty_size(static_cast<double>(*server.last_backup_minimum_size))
+                         : size});
+    check_wal_age(server, view, now, items);
+    checks.wal_bytes = last != nullptr ? view.wal_of(*last).after_bytes : 0;
+    items.push_back({"wal size", true, pretty_size(static_cast<double>(checks.wal_bytes))});
+    items.push_back({"compression settings", true, ""});
+    const auto failed = std::count_if(view.backups().begin(), view.backups().end(),
+                                      [](const auto& b) { return b.status == catalogue::BackupStatus::failed; });
+    items.push_back({"failed backups", failed == 0, fmt::format("there are {} failed backups", failed)});
+    items.push_back(
+        {"minimum redundancy requirements", view.done_count() >= server.minimum_redundancy,
+         fmt::format("have {} backups, expected at least {}", view.done_count(), server.minimum_redundancy)});
+}
+
+void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items) {
+    if (!server.streaming_archiver) return;
+    if (!receiver.value) {
+        items.push_back({"receive-wal running", false, receiver.reason});
+        return;
+    }
+    const ReceiverView& view = *receiver.value;
+    const bool running = view.state == "streaming" || view.state == "catching-up";
+    items.push_back(
+        {"receive-wal running", running, running ? "" : view.state + (view.error.empty() ? "" : ": " + view.error)});
+}
+
+ServerChecks check_server(const config::Server& server, const Asked<ReceiverView>& receiver, std::chrono::seconds limit,
+                          WallTime now) {
+    ServerChecks checks;
+    if (server.disabled) {
+        for (const config::Problem& problem : server.problems) {
+            if (problem.fatal)
+                checks.items.push_back({"configuration", false, problem.to_string() + " (" + problem.remedy + ")"});
+        }
+        return checks;
+    }
+    try {
+        const ServerFacts facts = ask_server(server, limit);
+        const CatalogueView view(server);
+        // With nothing in the archive, an idle server is all right as long as it is streamed.
+        const bool streaming = receiver.value && receiver.value->state == "streaming";
+        if (view.wal_lines().empty() && !streaming) {
+            checks.items.push_back({"WAL archive", false, "please make sure WAL shipping is setup"});
+        }
+        check_queues(server, checks.items);
+        check_postgres(server, facts, checks.items);
+        check_directories(server, checks.items);
+        check_catalogue(server, view, now, checks);
+        check_system(server, facts, checks.items);
+        if (server.archiver && facts.reachable()) check_archive_command(facts, checks.items);
+        check_receiver(server, receiver, checks.items);
+        check_archiver_errors(server, checks.items);
+        if (facts.timed_out)
+            checks.items.push_back({"check timeout", false, fmt::format("limit: {} seconds", limit.count())});
+    } catch (const Error& error) {
+        checks.items.push_back({"catalogue", false, error.what()});
+    }
+    return checks;
+}
+
+}  // namespace coffer::cofferctl

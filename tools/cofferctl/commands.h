@@ -1,0 +1,22 @@
+#pragma once
+// Every command, each defined in the file of its name.
+#include "tools/cofferctl/command.h"
+
+namespace coffer::cofferctl {
+
+Command list_servers_command();
+Command show_servers_command();
+Command status_command();
+Command check_command();
+Command backup_command();
+Command list_backups_command();
+Command show_backup_command();
+Command list_files_command();
+Command restore_command();
+Command delete_command();
+Command get_wal_command();
+Command switch_wal_command();
+Command replication_status_command();
+Command diagnose_command();
+
+}  // namespace coffer::cofferctl

@@ -1,0 +1,164 @@
+#include "tools/cofferctl/get_wal.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "lib/base/error.h"
+#include "lib/config/units.h"
+#include "lib/wal/segment_name.h"
+#include "lib/wal/serve.h"
+#include "tools/cofferctl/output.h"
+
+namespace coffer::cofferctl {
+namespace {
+
+constexpr int not_held = 1, bad_request = 3, damaged = 126;
+
+constexpr const char* usage_text =
+    "usage: cofferctl get-wal [-P] [-o DIRECTORY | --to FILE] [-p COUNT] [-z | -j | --keep-compression] SERVER WAL\n"
+    "  -P, --partial               give an unfinished segment too, filled with zeros to its full size\n"
+    "  -o, --output-directory DIR  write it there under its own name, whole or not at all (default: standard output)\n"
+    "      --to FILE               write it to this file, whole or not at all\n"
+    "  -p, --peek COUNT            only print up to COUNT names that are held from WAL on\n"
+    "  -z, --gzip; -j, --bzip2     compress what is given\n"
+    "      --keep-compression      give the bytes as they are stored\n"
+    "  -t, --test                  check the call only\n";
+
+struct Request {
+    std::string server;
+    std::string name;
+    Path directory;
+    Path file;
+    std::uint64_t peek = 0;
+    bool test = false;
+    wal::ServeOptions options;
+};
+
+enum LongOnly { to_option = 1000, keep_option };
+constexpr option long_options[] = {{"partial", no_argument, nullptr, 'P'},
+                                   {"output-directory", required_argument, nullptr, 'o'},
+                                   {"to", required_argument, nullptr, to_option},
+                                   {"peek", required_argument, nullptr, 'p'},
+                                   {"gzip", no_argument, nullptr, 'z'},
+                                   {"compression", no_argument, nullptr, 'z'},
+                                   {"bzip2", no_argument, nullptr, 'j'},
+                                   {"keep-compression", no_argument, nullptr, keep_option},
+                                   {"test", no_argument, nullptr, 't'},
+                                   {"help", no_argument, nullptr, 'h'},
+                                   {nullptr, 0, nullptr, 0}};
+
+// nullopt with the exit status when there is nothing to do.
+std::optional<Request> parse(int argc, char** argv, int& status) {
+    Request request;
+    optind = 1;
+    for (int c; (c = ::getopt_long(argc, argv, "Po:p:zxjth", long_options, nullptr)) != -1;) {
+        switch (c) {
+            case 'P':
+                request.options.allow_partial = true;
+                break;
+            case 'o':
+                request.directory = optarg;
+                break;
+            case to_option:
+                request.file = optarg;
+                break;
+            case 'p': {
+                const auto count = config::parse_number(optarg, 1, 1000000);
+                if (!count) throw Error(ErrorCode::invalid_argument, "--peek needs a number above zero", optarg);
+                request.peek = *count;
+                break;
+            }
+            case 'z':
+            case 'x':
+                request.options.compress_with = wal::Codec::gzip;
+                break;
+            case 'j':
+                request.options.compress_with = wal::Codec::bzip2;
+                break;
+            case keep_option:
+                request.options.keep_compression = true;
+                break;
+            case 't':
+                request.test = true;
+                break;
+            case 'h':
+                std::fputs(usage_text, stdout);
+                status = 0;
+                return std::nullopt;
+            default:
+                std::fputs(usage_text, stderr);
+                status = 2;
+                return std::nullopt;
+        }
+    }
+    if (argc - optind != 2 || (!request.directory.empty() && !request.file.empty())) {
+        std::fputs(usage_text, stderr);
+        status = 2;
+        return std::nullopt;
+    }
+    request.server = argv[optind];
+    request.name = argv[optind + 1];
+    return request;
+}
+
+int not_found(const Request& request, Output& out) {
+    out.error("WAL file '" + request.name + "' not found in server '" + request.server + "'");
+    return not_held;
+}
+
+int serve(const Request& request, const config::Server& server, Output& out) {
+    using wal::FileKind;
+    const FileKind kind = wal::kind_of(request.name);
+    if (kind != FileKind::segment && kind != FileKind::history && kind != FileKind::backup_label) {
+        out.error("'" + request.name + "' is not a valid wal file name");
+        return bad_request;
+    }
+    if (request.test) return 0;
+    if (request.peek > 0) {
+        for (const auto& name :
+             wal::names_held_from(server, request.name, request.peek, request.options.allow_partial)) {
+            std::puts(name.c_str());
+        }
+        return 0;
+    }
+    if (request.directory.empty() && request.file.empty()) {
+        const bool found = wal::serve_to(server, request.name, request.options, STDOUT_FILENO, "standard output");
+        return found ? 0 : not_found(request, out);
+    }
+    const Path destination =
+        request.file.empty() ? request.directory / request.name : std::filesystem::absolute(request.file);
+    if (::access(destination.parent_path().c_str(), W_OK | X_OK) != 0) {
+        out.error(Error::from_errno(errno, "cannot write into directory", destination.parent_path().string()));
+        return bad_request;
+    }
+    return wal::serve_to_file(server, request.name, request.options, destination) ? 0 : not_found(request, out);
+}
+
+}  // namespace
+
+int get_wal(int argc, char** argv, const std::optional<Path>& config_file, bool json) {
+    ::signal(SIGPIPE, SIG_DFL);
+    Output out(json ? Format::json : Format::console, true, false);
+    int status = 0;
+    try {
+        const auto request = parse(argc, argv, status);
+        if (!request) return status;
+        const config::Config config = config::load(config::find_config_file(config_file));
+        const config::Server& server = config.server(request->server);
+        // A disabled server's archive may still be read, as long as its directories are known.
+        status = serve(*request, server, out);
+    } catch (const Error& error) {
+        out.error(error);
+        const bool ours = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::io ||
+                          error.code() == ErrorCode::permission_denied;
+        status = ours ? damaged : error.code() == ErrorCode::no_space ? bad_request : not_held;
+    }
+    out.set_exit_status(status);
+    // Standard output belongs to the WAL; JSON goes there only when there is something to say.
+    return json && status != 0 ? out.finish() : status;
+}
+
+}  // namespace coffer::cofferctl

@@ -1,0 +1,116 @@
+// cofferctl restore: hands over to coffer-job restore, in the foreground and with the caller's rights.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "lib/base/error.h"
+#include "tools/cofferctl/commands.h"
+
+namespace coffer::cofferctl {
+namespace {
+
+using Kind = OptionSpec::Kind;
+
+// What coffer-job knows under the same name.
+constexpr const char* passed_texts[] = {"target-time", "target-xid",    "target-lsn", "target-name",
+                                        "target-tli",  "target-action", "jobs"};
+constexpr const char* passed_flags[] = {"target-immediate", "exclusive", "standby-mode", "get-wal", "no-get-wal"};
+
+std::string key_of(std::string name) {
+    for (char& c : name) c = c == '-' ? '_' : c;
+    return name;
+}
+
+// The program lies in libexec, or beside this one in a build tree.
+Path find_job_program() {
+    std::vector<Path> places;
+    if (const char* libexec = std::getenv("COFFER_LIBEXEC")) places.emplace_back(libexec);
+    std::error_code error;
+    const Path self = std::filesystem::read_symlink("/proc/self/exe", error);
+    if (!error) {
+        places.push_back(self.parent_path().parent_path() / "libexec/coffer");
+        places.push_back(self.parent_path());
+    }
+    for (const Path& place : places) {
+        if (::access((place / "coffer-job").c_str(), X_OK) == 0) return place / "coffer-job";
+    }
+    throw Error(ErrorCode::internal, "the program coffer-job is missing", places.empty() ? "" : places.back().string(),
+                "reinstall Coffer, or set COFFER_LIBEXEC to the directory that holds it");
+}
+
+void run(Context& context, const Arguments& arguments) {
+    const auto& words = arguments.positionals;
+    const config::Server& server = one_server(context, words[0], Only::readable);
+    const std::string backup = words.size() == 3 ? words[1] : "auto";
+    std::vector<std::string> argv{find_job_program().string(),
+                                  "restore",
+                                  server.name,
+                                  backup,
+                                  words.back(),
+                                  "--config",
+                                  std::filesystem::absolute(context.config.main_file).string()};
+    for (const char* name : passed_texts) {
+        if (const auto value = arguments.text(key_of(name)))
+            argv.insert(argv.end(), {std::string("--") + name, *value});
+    }
+    for (const char* name : passed_flags) {
+        if (arguments.flag(key_of(name))) argv.push_back(std::string("--") + name);
+    }
+    for (const std::string& mapping : arguments.all("tablespace")) argv.insert(argv.end(), {"--tablespace", mapping});
+    std::vector<char*> pointers;
+    for (std::string& argument : argv) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    ::execv(pointers[0], pointers.data());
+    throw Error::from_errno(errno, "cannot start", argv[0]);
+}
+
+}  // namespace
+
+Command restore_command() {
+    return {"restore",
+            {"recover"},
+            "restore a backup into an empty local directory",
+            "SERVER [BACKUP] DESTINATION",
+            2,
+            3,
+            {{"--target-time", Kind::text, "recover up to this time"},
+             {"--target-xid", Kind::text, "recover up to this transaction"},
+             {"--target-lsn", Kind::text, "recover up to this position"},
+             {"--target-name", Kind::text, "recover up to this restore point"},
+             {"--target-immediate", Kind::flag, "recover only until the backup is consistent"},
+             {"--target-tli", Kind::text, "timeline: a number, current or latest"},
+             {"--target-action", Kind::text, "pause, shutdown or promote at the target"},
+             {"--exclusive", Kind::flag, "stop just before the target instead of just after it"},
+             {"--standby-mode", Kind::flag, "make it a standby"},
+             {"--get-wal", Kind::flag, "fetch WAL from here during recovery"},
+             {"--no-get-wal", Kind::flag, "copy the WAL that is needed"},
+             {"--tablespace", Kind::repeated, "NAME:DIRECTORY, may be repeated"},
+             {"-j,--jobs", Kind::text, "files copied at the same time"},
+             {"--retry-times", Kind::refused_text},
+             {"--retry-sleep", Kind::refused_text},
+             {"--no-retry", Kind::ignored},
+             {"--remote-ssh-command", Kind::refused_text},
+             {"--bwlimit", Kind::refused_text},
+             {"--network-compression", Kind::refused_flag},
+             {"--no-network-compression", Kind::ignored},
+             {"--delta-restore", Kind::refused_flag},
+             {"--no-delta-restore", Kind::ignored},
+             {"--staging-wal-directory", Kind::refused_text},
+             {"--restore-command", Kind::refused_text},
+             {"--staging-path", Kind::refused_text},
+             {"--staging-location", Kind::refused_text},
+             {"--local-staging-path", Kind::refused_text},
+             {"--recovery-staging-path", Kind::refused_text},
+             {"--combine-mode", Kind::refused_text},
+             {"--recovery-conf-filename", Kind::refused_text},
+             {"--recovery-option-port", Kind::refused_text},
+             {"--snapshot-recovery-instance", Kind::refused_text},
+             {"--snapshot-recovery-zone", Kind::refused_text},
+             {"--gcp-zone", Kind::refused_text},
+             {"--azure-resource-group", Kind::refused_text},
+             {"--aws-region", Kind::refused_text}},
+            run};
+}
+
+}  // namespace coffer::cofferctl
