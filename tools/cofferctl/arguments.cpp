@@ -28,7 +28,7 @@ void add_option(CLI::App& app, const OptionSpec& spec, Arguments& arguments) {
             names,
             [take](const std::vector<std::string>& values) { std::for_each(values.begin(), values.end(), take); },
             std::string(spec.help));
-        option->expected(1)->take_all()->type_name("VALUE");
+        option->expected(1)->allow_extra_args(false)->take_all()->type_name("VALUE");
     } else {
         option = app.add_flag_callback(
             names, [take] { take("true"); }, std::string(spec.help));

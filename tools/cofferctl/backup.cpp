@@ -129,7 +129,10 @@ void run(Context& context, const Arguments& arguments) {
         const auto [id, job] = bus.call_method<std::uint64_t, bus::ObjectPath>(manager, "Enqueue", server.name,
                                                                                std::string("backup"), options);
         context.out.info(fmt::format("Starting backup of server {} (job {})", server.name, id));
-        const bus::Slot signals = bus.on_signal({scheduler_service, job.value, ""}, "", [](bus::Message&) {});
+        const auto wake = [](bus::Message&) {};
+        const bus::Slot end = bus.on_signal({scheduler_service, job.value, "org.pgcoffer.Job1"}, "Finished", wake);
+        const bus::Slot change =
+            bus.on_signal({scheduler_service, job.value, "org.freedesktop.DBus.Properties"}, "PropertiesChanged", wake);
         JobFollower(context, bus, server.name, job).follow(arguments.flag("wait"));
     });
 }

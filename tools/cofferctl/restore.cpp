@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
 #include "tools/cofferctl/commands.h"
 
 namespace coffer::cofferctl {
@@ -43,6 +44,10 @@ void run(Context& context, const Arguments& arguments) {
     const auto& words = arguments.positionals;
     const config::Server& server = one_server(context, words[0], Only::readable);
     const std::string backup = words.size() == 3 ? words[1] : "auto";
+    if (backup != "auto" && !catalogue::Catalogue(server).find(backup)) {
+        throw Error(ErrorCode::no_such_backup, "Unknown backup '" + backup + "' for server '" + server.name + "'", {},
+                    "cofferctl list-backups " + server.name + " shows what exists");
+    }
     std::vector<std::string> argv{find_job_program().string(),
                                   "restore",
                                   server.name,

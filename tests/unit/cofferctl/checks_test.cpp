@@ -1,0 +1,74 @@
+#include "tools/cofferctl/checks.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace coffer;
+using namespace coffer::cofferctl;
+
+namespace {
+
+std::string failed(const std::vector<CheckItem>& items) {
+    std::string names;
+    for (const CheckItem& item : items) {
+        if (!item.passed) names += (names.empty() ? "" : ",") + item.name;
+    }
+    return names;
+}
+
+}  // namespace
+
+TEST_GROUP(CofferctlChecks) {
+    config::Server server;
+    ServerFacts facts;
+    void setup() override {
+        server.name = "main";
+        server.streaming_archiver = true;
+        server.slot_name = "s";
+        facts.version = 150020;
+        facts.superuser_or_backup_rights = true;
+        facts.settings["wal_level"] = "replica";
+        facts.slot_exists = facts.slot_active = facts.slot_has_position = true;
+    }
+};
+
+TEST(CofferctlChecks, EachFaultOfTheServerFailsItsOwnItemOnly) {
+    struct {
+        void (*spoil)(ServerFacts&);
+        const char* expected;
+    } const cases[] = {{[](ServerFacts&) {}, ""},
+                       {[](ServerFacts& f) { f.error = "refused"; }, "PostgreSQL"},
+                       {[](ServerFacts& f) { f.streaming_error = "no"; }, "PostgreSQL streaming"},
+                       {[](ServerFacts& f) { f.settings["wal_level"] = "minimal"; }, "wal_level"},
+                       {[](ServerFacts& f) { f.superuser_or_backup_rights = false; }, "no access to backup functions"},
+                       {[](ServerFacts& f) { f.slot_exists = false; }, "replication slot"},
+                       {[](ServerFacts& f) { f.slot_active = false; }, "replication slot"},
+                       {[](ServerFacts& f) { f.slot_has_position = false; }, "replication slot"}};
+    for (const auto& c : cases) {
+        ServerFacts spoiled = facts;
+        c.spoil(spoiled);
+        std::vector<CheckItem> items;
+        check_postgres(server, spoiled, items);
+        STRCMP_EQUAL(c.expected, failed(items).c_str());
+    }
+}
+
+TEST(CofferctlChecks, OnlyARunningReceiverPasses) {
+    for (const char* state : {"streaming", "catching-up"}) {
+        std::vector<CheckItem> items;
+        ReceiverView view;
+        view.state = state;
+        check_receiver(server, {view, {}}, items);
+        STRCMP_EQUAL("", failed(items).c_str());
+    }
+    std::vector<CheckItem> items;
+    check_receiver(server, {std::nullopt, "streamer not reachable"}, items);
+    STRCMP_EQUAL("receive-wal running", failed(items).c_str());
+    STRCMP_EQUAL("streamer not reachable", items[0].hint.c_str());
+}
+
+TEST(CofferctlChecks, KeysAreMadeAsBarmanMakesThem) {
+    const CheckItem item{"receive-wal running", true, ""};
+    STRCMP_EQUAL("receive_wal_running", item.key().c_str());
+    const CheckItem other{"PostgreSQL streaming", true, ""};
+    STRCMP_EQUAL("postgresql_streaming", other.key().c_str());
+}
