@@ -43,6 +43,7 @@ nlohmann::json plan_object(const Plan& plan) {
                           {"files", plan.files()},
                           {"bytes", plan.bytes()},
                           {"reflink", plan.reflink},
+                          {"verified", plan.verify},
                           {"wal_bytes", plan.wal_bytes()},
                           {"get_wal", plan.get_wal},
                           {"unfinished_segment", plan.uses_unfinished_segment},
@@ -114,7 +115,7 @@ std::string plan_json(const Plan& plan) {
 
 std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
     return fmt::format(
-        "Restored in {:.1f} s: {} files, {}, and {} of WAL.\n"
+        "Restored in {:.1f} s: {} files{}, {}, and {} of WAL.\n"
         "\n"
         "Next:\n"
         "  1. Look through postgresql.conf and pg_hba.conf there (port, paths, memory).\n"
@@ -122,8 +123,8 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         "     {}\n"
         "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
         "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
-        took.count(), plan.files(), megabytes(plan.bytes()), megabytes(plan.wal_bytes()),
-        quoted_for_shell(plan.destination.string()), after_start(plan));
+        took.count(), plan.files(), plan.verify ? " (verified)" : "", megabytes(plan.bytes()),
+        megabytes(plan.wal_bytes()), quoted_for_shell(plan.destination.string()), after_start(plan));
 }
 
 std::string summary_json(const Plan& plan, std::chrono::duration<double> took) {

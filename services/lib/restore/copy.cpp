@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "lib/base/crc32c.h"
 #include "lib/base/error.h"
 
 namespace coffer::restore {
@@ -20,6 +21,10 @@ namespace {
 constexpr std::uint64_t range_size = 64ULL << 20;
 // How much is copied between two looks at cancellation and two reports of progress.
 constexpr std::uint64_t step_size = 8ULL << 20;
+constexpr std::uint64_t checked_step = 1ULL << 20;
+
+constexpr const char* damage_remedy =
+    "choose another backup; --no-verify restores it as it is, damage and all, for what can still be read from it";
 
 [[noreturn]] void fail(const char* what, const Path& path) {
     throw Error::from_errno(errno, what, path.string());
@@ -60,6 +65,29 @@ void copy_range(const Path& source, const Path& target, std::uint64_t offset, st
     }
 }
 
+// Reads all of a file that has a checksum, writes it unless it was reflinked, and holds it against the checksum.
+void copy_checked(const Tree& tree, const TreeEntry& entry, const Path& target, bool linked, const CopyControl& control,
+                  int in, int out) {
+    const Path source = tree.source / entry.path;
+    std::vector<std::byte> buffer(std::min<std::uint64_t>(entry.size + 1, checked_step));
+    std::uint64_t offset = 0;
+    std::uint32_t crc = 0;
+    ::posix_fadvise(in, 0, 0, POSIX_FADV_SEQUENTIAL);
+    for (;;) {
+        check_canceled(control);
+        const ssize_t got = ::pread(in, buffer.data(), buffer.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) fail("cannot read file", source);
+        if (got == 0) break;
+        const ByteSpan bytes(buffer.data(), static_cast<std::size_t>(got));
+        crc = crc32c(bytes, crc);
+        if (!linked) files().write_at(out, bytes, offset, target);
+        offset += bytes.size();
+        if (control.copied) control.copied(bytes.size());
+    }
+    require_same(tree, entry, offset, crc, control);
+}
+
 struct Task {
     const Tree* tree;
     const TreeEntry* entry;
@@ -79,7 +107,12 @@ void run_task(const Task& task, bool reflink, const CopyControl& control) {
     } else {
         out = create_file(target, control.owner);
     }
-    if (reflink && ::ioctl(out.get(), FICLONE, in.get()) == 0) {
+    const bool linked = reflink && ::ioctl(out.get(), FICLONE, in.get()) == 0;
+    if (task.entry->crc32c) {
+        copy_checked(*task.tree, *task.entry, target, linked, control, in.get(), out.get());
+        return;
+    }
+    if (linked) {
         if (control.copied) control.copied(task.entry->size);
         return;
     }
@@ -91,7 +124,7 @@ std::vector<Task> tasks_of(const Tree& tree, bool reflink, const CopyControl& co
     for (const TreeEntry& entry : tree.entries) {
         if (entry.directory) {
             make_directory(tree.target / entry.path, control.owner);
-        } else if (reflink || entry.size <= range_size) {
+        } else if (reflink || entry.crc32c || entry.size <= range_size) {
             tasks.push_back({&tree, &entry, 0, entry.size});
         } else {
             create_file(tree.target / entry.path, control.owner);
@@ -124,16 +157,25 @@ UniqueFd create_file(const Path& path, const std::optional<Owner>& owner) {
     return fd;
 }
 
-void copy_file(const Path& source, const Path& target, const CopyControl& control) {
+void copy_file(const Tree& tree, const TreeEntry& entry, const Path& target, const CopyControl& control) {
+    const Path source = tree.source / entry.path;
     const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
-    struct stat status {};
-    if (::fstat(in.get(), &status) != 0) fail("cannot read the size of file", source);
     const UniqueFd out = create_file(target, control.owner);
-    if (::ioctl(out.get(), FICLONE, in.get()) == 0) {
-        if (control.copied) control.copied(static_cast<std::uint64_t>(status.st_size));
-        return;
+    if (entry.crc32c) {
+        copy_checked(tree, entry, target, false, control, in.get(), out.get());
+    } else {
+        copy_range(source, target, 0, entry.size, control, in.get(), out.get());
     }
-    copy_range(source, target, 0, static_cast<std::uint64_t>(status.st_size), control, in.get(), out.get());
+}
+
+void require_same(const Tree& tree, const TreeEntry& entry, std::uint64_t size, std::uint32_t crc32c,
+                  const CopyControl& control) {
+    if (!entry.crc32c || (size == entry.size && crc32c == *entry.crc32c)) return;
+    const std::string more = size == entry.size && control.explain ? control.explain(tree, entry) : std::string();
+    throw Error(ErrorCode::corrupt,
+                "a file of the backup is not as its manifest says: its " +
+                    std::string(size == entry.size ? "checksum" : "size") + " differs" + more,
+                (tree.source / entry.path).string(), damage_remedy);
 }
 
 void copy_trees(const std::vector<Tree>& trees, const CopyControl& control) {

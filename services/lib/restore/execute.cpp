@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cerrno>
 
+#include "lib/base/crc32c.h"
 #include "lib/base/error.h"
+#include "lib/restore/manifest_check.h"
 
 namespace coffer::restore {
 namespace {
@@ -19,6 +21,9 @@ class Execution {
         copy_.owner = plan.owner;
         copy_.jobs = control.jobs;
         copy_.canceled = control.canceled;
+        copy_.explain = [&plan](const Tree& tree, const TreeEntry& entry) {
+            return damaged_blocks(plan.backup, tree, entry);
+        };
         copy_.copied = [this](std::uint64_t bytes) {
             const std::uint64_t done = done_.fetch_add(bytes) + bytes;
             if (control_.advance) control_.advance(done);
@@ -94,8 +99,19 @@ class Execution {
         }
     }
 
+    // With the checksum that the manifest has for it, if there is one.
+    [[nodiscard]] TreeEntry apart(const std::string& path) const {
+        for (const TreeEntry& entry : plan_.apart) {
+            if (entry.path == path) return entry;
+        }
+        std::error_code error;
+        const auto size = std::filesystem::file_size(plan_.data.source / path, error);
+        return {path, error ? 0 : size, false, {}};
+    }
+
     void write_settings() const {
         const std::string existing = read_file(plan_.data.source / "postgresql.auto.conf", 16ULL << 20).value_or("");
+        require_same(plan_.data, apart("postgresql.auto.conf"), existing.size(), crc32c(as_byte_span(existing)), copy_);
         write(at("postgresql.auto.conf"), auto_conf(plan_.settings, existing, plan_.configuration.main_file));
         write(at(plan_.target.standby_mode ? "standby.signal" : "recovery.signal"), "");
         if (!std::filesystem::exists(at("backup_label"))) write(at("backup_label"), plan_.backup.backup_label);
@@ -114,7 +130,7 @@ class Execution {
     void finish() {
         const Path directory = at("global");
         const Path temporary = directory / ".pg_control.tmp";
-        copy_file(plan_.data.source / "global/pg_control", temporary, copy_);
+        copy_file(plan_.data, apart("global/pg_control"), temporary, copy_);
         files().sync(files().open(temporary, O_RDONLY).get(), temporary);
         files().unlink(at(unfinished_marker));
         files().sync_directory(plan_.destination);

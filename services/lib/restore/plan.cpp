@@ -8,6 +8,7 @@
 #include "lib/base/error.h"
 #include "lib/restore/choose.h"
 #include "lib/restore/fitness.h"
+#include "lib/restore/manifest_check.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/timeline_history.h"
 
@@ -43,6 +44,7 @@ class Planner {
         plan_.destination = request_.destination.lexically_normal();
         if (!plan_.destination.has_filename()) plan_.destination = plan_.destination.parent_path();
         plan_.get_wal = request_.get_wal;
+        plan_.verify = request_.verify;
         choose();
         check_targets();
         follow_timelines();
@@ -126,7 +128,16 @@ class Planner {
             list_tree(data_path_, plan_.destination, [&](const std::string& path) { return left_out(path, moved); });
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
             plan_.tablespace_trees.push_back(list_tree(tablespace.source, tablespace.target, nullptr));
+            plan_.tablespace_trees.back().prefix = fmt::format("pg_tblspc/{}/", tablespace.oid);
         }
+        if (!request_.verify) {
+            plan_.warnings.emplace_back("the files are not held against the backup manifest (--no-verify)");
+            return;
+        }
+        ManifestQuestion question{
+            plan_.backup, {&plan_.data}, &plan_.apart, [&](const std::string& path) { return left_out(path, moved); }};
+        for (Tree& tree : plan_.tablespace_trees) question.trees.push_back(&tree);
+        plan_.verify = expect_from_manifest(question, plan_.warnings);
     }
     [[nodiscard]] Path original_place(std::uint32_t oid) const {
         for (const catalogue::Tablespace& tablespace : plan_.backup.tablespaces) {

@@ -22,8 +22,9 @@ struct PlanRequest {
     RestoreTarget target;
     std::map<std::string, Path> tablespaces;
     bool get_wal = false;
-    Path cofferctl;    // for the restore_command with get_wal
-    Path config_file;  // likewise
+    bool verify = true;  // hold the files against the backup manifest
+    Path cofferctl;      // for the restore_command with get_wal
+    Path config_file;    // likewise
     std::function<bool()> canceled;
 };
 
@@ -35,7 +36,9 @@ struct Plan {
     Tree data;
     std::vector<TablespaceTarget> tablespaces;
     std::vector<Tree> tablespace_trees;  // in the same order
-    bool reflink = false;                // of the data directory
+    std::vector<TreeEntry> apart;        // of the data directory, restored in their own ways: see manifest_check.h
+    bool verify = true;
+    bool reflink = false;  // of the data directory
 
     TimelineId timeline = 0;  // along which recovery goes
     TimelinePath path;
