@@ -107,7 +107,13 @@ std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question) 
         if (const auto end = end_of_row(question, *first)) {
             held[timeline] = *end;
         } else if (found.partial && *first == *found.partial) {
-            held[timeline] = end_of_partial(question, *first);
+            const DurableLsn end_here = end_of_partial(question, *first);
+            held[timeline] = end_here;
+            if (end_here.lsn() != first->end(question.size)) continue;
+            SegmentFile::complete_found(question.streaming, *first, question.size);
+            if (question.completed) question.completed(*first);
+            // Behind it there may be more: whole ones that came another way.
+            held[timeline] = end_of_row(question, *first).value_or(end_here);
         }
     }
     return held;

@@ -4,7 +4,8 @@
 // Reads the directories, syncs the files found (a crash may have left them in memory only), and checks the records of
 // the newest unfinished segment. An unfinished segment that exists whole elsewhere does not count; whole segments
 // behind it are followed as far as there is no hole. A timeline of which only an unfinished segment without a valid
-// record is held counts from the start of that segment. Throws io, no_space.
+// record is held counts from the start of that segment. An unfinished segment whose records fill it to its end (the
+// process ended before the last rename) gets its final name, for nobody else would ever finish it. Throws io, no_space.
 #include <functional>
 #include <map>
 #include <optional>
@@ -21,6 +22,8 @@ struct HeldWalQuestion {
     wal::SegmentSize size;
     // The end of the valid records in an unfinished segment's bytes.
     std::function<Lsn(ByteSpan content, const wal::Segment& segment)> valid_end;
+    // Called for each segment that got its final name.
+    std::function<void(const wal::Segment& segment)> completed = {};
 };
 
 std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question);

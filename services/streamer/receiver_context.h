@@ -20,8 +20,13 @@ struct ReceiverContext {
     std::function<void(ReceiverEvent)> notify;  // thread-safe, never blocks
     ExposureMeter exposure;
 
-    // After a failed sync: content of this timeline behind this position may be in memory only, and is fetched again.
-    std::optional<std::pair<TimelineId, Lsn>> distrusted;
+    // After a failed sync: this content may be in memory only, and is fetched again.
+    struct Doubt {
+        TimelineId timeline = 0;
+        Lsn from;
+        Lsn to;
+    };
+    std::optional<Doubt> distrusted;
 
     void set_state(ReceiverState state) {
         bool changed = false;

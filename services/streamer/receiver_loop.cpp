@@ -97,11 +97,16 @@ std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream)
         expected.system_identifier = upstream.identity.system_identifier;
         const Lsn end = wal::check_segment(content, expected, true).valid_end;
         const auto& distrusted = context_.distrusted;
-        const bool doubtful = distrusted && distrusted->first == segment.timeline && distrusted->second < end;
-        return std::max(segment.begin(upstream.size), doubtful ? distrusted->second : end);
+        const bool doubtful = distrusted && distrusted->timeline == segment.timeline && distrusted->from < end;
+        return std::max(segment.begin(upstream.size), doubtful ? distrusted->from : end);
     };
-    return find_held_wal(
-        {context_.server.streaming_wals_directory, context_.server.wals_directory, upstream.size, valid_end});
+    const auto completed = [&](const wal::Segment& segment) {
+        const std::string name = segment.name(upstream.size);
+        log_info("{}: {} was whole already and is handed over", context_.server.name, name);
+        context_.notify(SegmentCompleted{name, segment.timeline, upstream.size.bytes()});
+    };
+    return find_held_wal({context_.server.streaming_wals_directory, context_.server.wals_directory, upstream.size,
+                          valid_end, completed});
 }
 
 StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const std::map<TimelineId, DurableLsn>& held) const {

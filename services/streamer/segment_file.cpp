@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 
 namespace coffer::streamer {
 
@@ -18,7 +19,8 @@ SegmentFile::SegmentFile(const Path& directory, wal::Segment segment, wal::Segme
       path_(partial_path(directory, segment, size)),
       segment_(segment),
       size_(size),
-      written_(position) {
+      written_(position),
+      synced_(position) {
     if (position < segment.begin(size) || position > segment.end(size)) {
         throw Error(ErrorCode::internal, "position is outside of the segment", segment.name(size));
     }
@@ -63,8 +65,18 @@ void SegmentFile::write(ByteSpan data) {
 }
 
 DurableLsn SegmentFile::sync_data() {
-    if (dirty_) files().sync_data(fd_.get(), path_);
+    if (dirty_) {
+        try {
+            files().sync_data(fd_.get(), path_);
+        } catch (...) {
+            const auto keep = static_cast<off_t>(synced_.value - segment_.begin(size_).value);
+            if (::ftruncate(fd_.get(), keep) != 0)
+                log_error("cannot cut off what was not synced of {}", path_.string());
+            throw;
+        }
+    }
     dirty_ = false;
+    synced_ = written_;
     kill_point("streamer.segment.synced");
     return DurableLsn(written_);
 }
@@ -72,9 +84,13 @@ DurableLsn SegmentFile::sync_data() {
 void SegmentFile::complete() {
     if (!full()) throw Error(ErrorCode::internal, "segment is not full yet", path_.string());
     sync_data();
-    files().rename(path_, directory_ / segment_.name(size_));
+    complete_found(directory_, segment_, size_);
+}
+
+void SegmentFile::complete_found(const Path& directory, const wal::Segment& segment, wal::SegmentSize size) {
+    files().rename(partial_path(directory, segment, size), directory / segment.name(size));
     kill_point("streamer.segment.renamed");
-    files().sync_directory(directory_);
+    files().sync_directory(directory);
     kill_point("streamer.segment.directory_synced");
 }
 

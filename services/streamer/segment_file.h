@@ -7,7 +7,8 @@
 //
 // Owned by one receiver thread. Errors: no_space (what was written keeps its place, the call can be repeated), io.
 // After an error of a sync nothing that was not durable before may be trusted: the kernel may have dropped it and yet
-// show it.
+// show it, and the next sync would succeed. So it is cut off, that nobody takes it for received, now or after a
+// restart.
 #include <functional>
 #include <optional>
 
@@ -36,11 +37,16 @@ class SegmentFile {
     DurableLsn sync_data();
     // Gives the full segment its final name; returns when that is durable.
     void complete();
+    // Up to here the content was durable at the last sync; what lies behind it is not to be trusted when one fails.
+    [[nodiscard]] Lsn synced() const noexcept { return synced_; }
 
     // Makes a file that was found on disk, and its name, durable; end is where its valid content ends.
     static DurableLsn sync_found(const Path& path, Lsn end);
     // The same when the end is found from the content, read only after the sync (callback gets the open descriptor).
     static DurableLsn sync_found(const Path& path, const std::function<Lsn(int fd)>& end_of_content);
+
+    // Gives a found SEG.partial, which sync_found() proved to be full, its final name.
+    static void complete_found(const Path& directory, const wal::Segment& segment, wal::SegmentSize size);
 
     static Path partial_path(const Path& directory, const wal::Segment& segment, wal::SegmentSize size);
 
@@ -52,6 +58,7 @@ class SegmentFile {
     wal::Segment segment_;
     wal::SegmentSize size_;
     Lsn written_;
+    Lsn synced_;
     bool dirty_ = false;
     UniqueFd fd_;
 };

@@ -209,6 +209,35 @@ TEST(SegmentFile, HeldWalOfTheArchiveAloneEndsWithItsNewestSegment) {
     CHECK(found.at(1).lsn() == Lsn{7 << 20});
 }
 
+TEST(SegmentFile, APartialWhoseRecordsFillItIsHandedOverWhenItIsFound) {
+    put("streaming/000000010000000000000003.partial");
+    std::vector<std::string> completed;
+    const HeldWalQuestion question{streaming(), directory / "wals", one_mb,
+                                   [](ByteSpan, const wal::Segment& which) { return which.end(one_mb); },
+                                   [&](const wal::Segment& which) { completed.push_back(which.name(one_mb)); }};
+    CHECK(find_held_wal(question).at(1).lsn() == segment.end(one_mb));
+    CHECK(std::filesystem::exists(streaming() / "000000010000000000000003"));
+    CHECK(!std::filesystem::exists(streaming() / "000000010000000000000003.partial"));
+    CHECK(completed == std::vector<std::string>{"000000010000000000000003"});
+    CHECK(find_held_wal(question).at(1).lsn() == segment.end(one_mb));
+    UNSIGNED_LONGS_EQUAL(1, completed.size());
+}
+
+TEST(SegmentFile, WhatAFailedSyncLeftInMemoryIsCutOff) {
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    file.write(as_byte_span("durable"));
+    (void)file.sync_data();
+    file.write(as_byte_span("lost"));
+    {
+        FaultyFiles faulty;
+        faulty.fail_at = "sync data";
+        const ScopedFiles scope(faulty);
+        CHECK_THROWS(Error, file.sync_data());
+    }
+    CHECK(file.synced() == begin + 7);
+    STRCMP_EQUAL("durable", read_file(streaming() / "000000010000000000000003.partial")->c_str());
+}
+
 TEST(SegmentFile, NoWalIsHeldWhereThereIsNone) {
     CHECK(held().empty());
 }
