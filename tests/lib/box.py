@@ -149,6 +149,11 @@ class Box:
                 found += [name for name in names if len(name) == 24]
         return sorted(found)
 
+    def holes(self, server):
+        """Numbers of 16 MB segments absent between the first and the last of the archive (one timeline)."""
+        numbers = [int(name[8:16], 16) * 256 + int(name[16:], 16) for name in self.wals(server)]
+        return sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers)) if numbers else []
+
     # -- processes
 
     def environment(self, **more):
