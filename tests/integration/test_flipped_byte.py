@@ -10,7 +10,7 @@ from lib import judge, processes, waiting
 
 @pytest.fixture
 def protected(primary, box):
-    box.add_server("main", primary, compression="gzip")
+    box.add_server("main", primary, compression="gzip", archiver="on")
     box.start("streamer", "archiver")
     box.wait_streaming(primary)
     primary.query("create table filled as select n, repeat('x', 100) as filler from generate_series(1, 5000) n")

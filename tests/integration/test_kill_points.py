@@ -34,7 +34,7 @@ class World:
         self.directory = processes.make_directory(directory)
         self.primary = Postgres(os.path.join(directory, "primary")).create().start()
         self.box = Box(os.path.join(directory, "box"))
-        self.box.add_server("main", self.primary, compression="zstd")
+        self.box.add_server("main", self.primary, compression="zstd", archiver="on")
         self.box.start()
         self.box.wait_streaming(self.primary)
         self.box.backup("main")
