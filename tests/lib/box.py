@@ -234,6 +234,7 @@ class Box:
         """Restores into directory/data; the server there, not started."""
         processes.make_directory(directory)
         restored = Postgres(directory, version)
+        restored.place_settings["synchronous_standby_names"] = ""  # nobody stands by the restored one
         self.job("restore", server, backup, restored.data, *options)
         return restored
 

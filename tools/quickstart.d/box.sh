@@ -98,10 +98,13 @@ sql_at() { as_user psql -XqAt -v ON_ERROR_STOP=1 -p "$1" -c "$2"; }
 # true_in_sql STATEMENT: whether its value is true
 true_in_sql() { [ "$(sql "$1")" = t ]; }
 
-# start_postgres NAME DIRECTORY PORT
+# start_postgres NAME DIRECTORY PORT [OPTION...]
 start_postgres() {
-    start "$1" "$pgbin/postgres" -D "$2" -p "$3" -k "$home/socket" -c listen_addresses=127.0.0.1 -c logging_collector=off
-    wait_for 60 "PostgreSQL in $2 accepts connections" as_user pg_isready -q -p "$3"
+    local name=$1 directory=$2 its_port=$3
+    shift 3
+    start "$name" "$pgbin/postgres" -D "$directory" -p "$its_port" -k "$home/socket" -c listen_addresses=127.0.0.1 \
+        -c logging_collector=off "$@"
+    wait_for 60 "PostgreSQL in $directory accepts connections" as_user pg_isready -q -p "$its_port"
 }
 
 bus_configuration() {
@@ -116,6 +119,9 @@ bus_configuration() {
     <allow user="*"/>
     <allow own="*"/>
     <allow send_destination="*"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
     <allow receive_type="signal"/>
   </policy>
 </busconfig>

@@ -96,7 +96,8 @@ restore_to() {
     as_user cofferctl restore shop latest "$home/$name" "$@"
     restore_seconds=$(seconds_since "$began")
     restored_port=$(free_port)
-    start_postgres "$name" "$home/$name" "$restored_port"
+    # The restored server has no synchronous standby yet: commits must not wait for one.
+    start_postgres "$name" "$home/$name" "$restored_port" -c synchronous_standby_names=
     wait_for 60 "recovery ends" promoted "$restored_port"
     ready_seconds=$(seconds_since "$began")
 }
