@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "lib/wal/little_endian.h"
+#include "lib/wal/page_walker.h"
+
 namespace coffer::wal {
 namespace {
 
@@ -16,7 +19,8 @@ std::string_view text_of(ByteSpan bytes) noexcept {
 }
 
 // The timeline of the last page that is not empty. A segment may begin with pages of the timeline that its own came
-// from, but it cannot end with them.
+// from. It ends with such a page only when its timeline began and the segment was switched within that page: the header
+// of the page in which a timeline begins stays the old one's.
 TimelineId last_timeline_of(ByteSpan plain) noexcept {
     constexpr std::size_t page_size = 8192;
     for (std::size_t at = plain.size() / page_size; at-- > 0;) {
@@ -27,6 +31,27 @@ TimelineId last_timeline_of(ByteSpan plain) noexcept {
         if (magic != 0) return timeline;
     }
     return 0;
+}
+
+// Does the server say in this segment that this timeline began? It does so by the first record of each: a checkpoint or
+// an end of recovery (PostgreSQL pg_control.h, xlog_internal.h), both with the timeline behind 8 bytes.
+bool begins_timeline(ByteSpan plain, const Expected& expected) {
+    constexpr std::uint8_t shutdown = 0x00, online = 0x10, end_of_recovery = 0x90;
+    constexpr std::size_t page_size = 8192;
+    bool begins = false;
+    const auto look = [&](const RecordView& record) {
+        const std::uint8_t kind = record.info & 0xF0;
+        if (record.rmid != rm_xlog || (kind != shutdown && kind != online && kind != end_of_recovery)) return true;
+        const auto data = record.main_data();
+        begins = data && data->size() >= 12 && load32(*data, 8) == expected.segment.timeline;
+        return !begins;
+    };
+    PageWalker walker(look, RecordKinds().set(rm_xlog));
+    const Lsn begin = expected.segment.begin(expected.size);
+    for (std::size_t at = 0; at < plain.size() && walker.stop() == PageWalker::Stop::none; at += page_size) {
+        walker.page(plain.subspan(at, std::min(page_size, plain.size() - at)), expected, begin + at);
+    }
+    return begins;
 }
 
 std::optional<std::string> refuse_segment(std::string_view name, ByteSpan plain, const KnownSystem& known,
@@ -50,7 +75,8 @@ std::optional<std::string> refuse_segment(std::string_view name, ByteSpan plain,
     if (!check.complete && !unfinished_allowed) {
         return fmt::format("ends at {}, before the end of the segment", check.valid_end.to_string());
     }
-    if (const TimelineId last = last_timeline_of(plain); !unfinished_allowed && last != segment->timeline) {
+    if (const TimelineId last = last_timeline_of(plain);
+        !unfinished_allowed && last != segment->timeline && !begins_timeline(plain, expected)) {
         return fmt::format("is WAL of timeline {}", last);
     }
     return std::nullopt;

@@ -111,6 +111,22 @@ TEST_GROUP(WalArchive) {
     }
 };
 
+TEST(WalArchive, TakesTheSegmentOfANewTimelineThatEndsInThePageInWhichTheTimelineBegan) {
+    test::WalOptions options;
+    options.first = {1, 5};
+    options.system_identifier = our_system;
+    test::WalBuilder builder(options);
+    builder.filler(100);
+    builder.set_timeline(2);
+    builder.checkpoint(std::chrono::sys_seconds(std::chrono::seconds(1700000000)));
+    builder.switch_segment();
+    const Path source = home / "incoming" / Segment{2, 5}.name(options.size);
+    write_file_durably(source, builder.segment(5));
+    const StoreOutcome outcome = archive->store(source);
+    STRCMP_EQUAL("", outcome.reason.c_str());
+    CHECK(outcome.result == StoreResult::stored);
+}
+
 TEST(WalArchive, StoresWithEveryCodecAndFindsItAgain) {
     std::uint64_t number = 1;
     for (const Codec codec : {Codec::none, Codec::gzip, Codec::bzip2, Codec::xz, Codec::zstd, Codec::lz4}) {
