@@ -65,7 +65,10 @@ void declare(CLI::App& app, Parsed& parsed) {
             app.add_flag(dashed(spec.name), parsed.flag, help);
             break;
         case OptionSpec::Kind::positional:
-            app.add_option(std::string(spec.name), parsed.texts, help)->required()->expected(1)->allow_extra_args(false);
+            app.add_option(std::string(spec.name), parsed.texts, help)
+                ->required()
+                ->expected(1)
+                ->allow_extra_args(false);
             break;
         case OptionSpec::Kind::text:
             app.add_option(dashed(spec.name), parsed.texts, help)->expected(1)->allow_extra_args(false);

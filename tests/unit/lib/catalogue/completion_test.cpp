@@ -31,8 +31,12 @@ TEST_GROUP(Completion) {
         info.end_xlog = Lsn{0x4000100};
         catalogue.save(info);
     }
-    void teardown() override { std::filesystem::remove_all(directory); }
-    BackupStatus status() const { return Catalogue(server).get(info.backup_id).status; }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
+    BackupStatus status() const {
+        return Catalogue(server).get(info.backup_id).status;
+    }
 };
 
 TEST(Completion, WaitsForEverySegment) {
