@@ -153,7 +153,7 @@ Message Bus::new_call(const Target& target, const std::string& method) const {
 }
 
 Message Bus::call(const Message& request, std::chrono::microseconds timeout) {
-    sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus_error error{};
     sd_bus_message* raw = nullptr;
     const int result = sd_bus_call(bus_, request.get(), static_cast<std::uint64_t>(timeout.count()), &error, &raw);
     if (result >= 0) return Message::adopt(raw);

@@ -32,7 +32,7 @@ void Pending::send(Message reply) {
 void Pending::fail(const Error& error) noexcept {
     if (state_->answered) return;
     state_->answered = true;
-    sd_bus_error failure = SD_BUS_ERROR_NULL;
+    sd_bus_error failure{};
     try {
         throw error;
     } catch (...) {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "lib/base/error.h"
+#include "lib/base/reversed.h"
 
 namespace coffer::restore {
 namespace {
@@ -19,7 +19,10 @@ bool done(const BackupInfo& backup) {
 
 std::string what_exists(const std::vector<BackupInfo>& backups) {
     std::string names;
-    for (const BackupInfo& backup : backups | std::views::reverse | std::views::filter(done) | std::views::take(5)) {
+    int named = 0;
+    for (const BackupInfo& backup : reversed(backups)) {
+        if (!done(backup)) continue;
+        if (++named > 5) break;
         names += (names.empty() ? "" : ", ") + backup.backup_id;
     }
     return names.empty() ? "this server has no finished backup" : "newest finished backups: " + names;
@@ -38,7 +41,7 @@ const BackupInfo& choose_automatically(const std::vector<BackupInfo>& backups, c
         throw Error(ErrorCode::invalid_argument, "a backup cannot be chosen automatically for this target",
                     target.describe(), "name the backup by its ID; " + what_exists(backups));
     }
-    for (const BackupInfo& backup : backups | std::views::reverse) {
+    for (const BackupInfo& backup : reversed(backups)) {
         if (serves(backup, target, on_timeline)) return backup;
     }
     throw Error(ErrorCode::target_unreachable, "no finished backup ended before the target on its timeline",
@@ -62,7 +65,7 @@ const BackupInfo& choose_backup(const std::vector<BackupInfo>& backups, std::str
             if (backup.backup_id == wanted) return backup;
         }
         // The newest of several with one name.
-        for (const BackupInfo& backup : backups | std::views::reverse) {
+        for (const BackupInfo& backup : reversed(backups)) {
             if (!wanted.empty() && backup.backup_name == wanted) return backup;
         }
     }

@@ -92,7 +92,8 @@ std::vector<TablespaceTarget> place_tablespaces(const catalogue::BackupInfo& bac
         }
         placed.push_back(std::move(target));
     }
-    for (const auto& [name, path] : mapping) {
+    for (const auto& entry : mapping) {
+        const std::string& name = entry.first;
         const bool known = std::any_of(placed.begin(), placed.end(), [&](const auto& t) { return t.name == name; });
         if (known) continue;
         throw Error(ErrorCode::invalid_argument, "this backup has no tablespace of this name", name,

@@ -1,7 +1,8 @@
 #include "lib/restore/wal_chain.h"
 
 #include <algorithm>
-#include <ranges>
+
+#include "lib/base/reversed.h"
 
 namespace coffer::restore {
 namespace {
@@ -17,7 +18,7 @@ bool reads(const TimelineSpan& span, std::uint64_t number, SegmentSize size) {
 
 std::optional<WalPiece> find_piece(const Holdings& holdings, const TimelinePath& path, std::uint64_t number) {
     const SegmentSize size = holdings.segment_size();
-    for (const TimelineSpan& span : path | std::views::reverse) {
+    for (const TimelineSpan& span : reversed(path)) {
         const Segment segment{span.timeline, number};
         if (!reads(span, number, size)) continue;
         const auto held = holdings.segments().find(segment);
@@ -31,7 +32,7 @@ std::optional<WalPiece> find_piece(const Holdings& holdings, const TimelinePath&
 
 // The name that should be there: of the newest timeline that reads this number.
 std::string expected_name(const TimelinePath& path, std::uint64_t number, SegmentSize size) {
-    for (const TimelineSpan& span : path | std::views::reverse) {
+    for (const TimelineSpan& span : reversed(path)) {
         if (reads(span, number, size)) return Segment{span.timeline, number}.name(size);
     }
     return {};
