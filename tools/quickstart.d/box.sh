@@ -29,8 +29,11 @@ wait_for() {
 start() {
     local name=$1
     shift
-    as_user "$@" </dev/null >>"$home/log/$name" 2>&1 &
+    # Not through as_user: the id must be that of the process itself, not of a shell around it.
+    setpriv --reuid="$user" --regid="$user" --clear-groups env -i "${environment[@]}" "$@" \
+        </dev/null >>"$home/log/$name" 2>&1 &
     echo $! >"$home/pids/$name"
+    disown # the shell need not tell how it ended
 }
 
 pid_of() { cat "$home/pids/$1"; }

@@ -184,8 +184,8 @@ Slot Bus::on_signal(const Target& from, const std::string& member, std::function
     auto context = std::make_shared<Slot::Context>();
     context->signal = std::move(callback);
     check_bus_call(sd_bus_match_signal_async(bus_, &context->slot, null_if_empty(from.service),
-                                             null_if_empty(from.path), from.interface.c_str(), null_if_empty(member),
-                                             signal_trampoline, nullptr, context.get()),
+                                             null_if_empty(from.path), null_if_empty(from.interface),
+                                             null_if_empty(member), signal_trampoline, nullptr, context.get()),
                    "watch a signal", from.interface + "." + member);
     return Slot(std::move(context));
 }
