@@ -55,12 +55,16 @@ void Manager::declare_and_publish() {
     };
     handlers.reload = [this] { load(); };
     handlers.config_errors = [this] {
-        std::vector<std::string> texts;
-        for (const auto& problem : config_.problems) texts.push_back(problem.to_string());
+        std::vector<ManagerHandlers::ConfigError> errors;
+        const auto add = [&errors](const config::Problem& problem) {
+            errors.emplace_back(problem.file.string(), static_cast<std::uint32_t>(std::max(0, problem.line)),
+                                problem.text);
+        };
+        for (const auto& problem : config_.problems) add(problem);
         for (const auto& [name, server] : config_.servers) {
-            for (const auto& problem : server.problems) texts.push_back(problem.to_string());
+            for (const auto& problem : server.problems) add(problem);
         }
-        return texts;
+        return errors;
     };
     declare_manager(object_, handlers);
     object_.publish(bus_);
@@ -103,10 +107,16 @@ void Manager::apply(const config::Config& config) {
     for (const auto& [name, server] : config.servers) {
         if (!wants_receiver(server)) continue;
         const auto found = servers_.find(name);
-        if (found == servers_.end()) {
-            add(server);
-        } else {
-            replace(found->second, server);
+        try {
+            if (found == servers_.end()) {
+                add(server);
+            } else {
+                replace(found->second, server);
+            }
+        } catch (const Error& error) {  // no reason to leave the others alone
+            log_error("{}: cannot be streamed: {}", name, error.full_text());
+            if (const auto half = servers_.find(name); half != servers_.end() && !half->second.object)
+                servers_.erase(half);
         }
     }
 }
@@ -136,8 +146,9 @@ void Manager::start_receiver(Protected& entry) {
     const auto notify = [sender = mailbox_.sender(), name = entry.server.name](ReceiverEvent event) {
         sender.post({name, std::move(event)});
     };
-    entry.receiver = std::make_unique<Receiver>(entry.server, Receiver::Environment{preallocator_, clock_, notify});
-    entry.receiver->start();
+    auto receiver = std::make_unique<Receiver>(entry.server, Receiver::Environment{preallocator_, clock_, notify});
+    receiver->start();  // throws: then there is none whose end could be waited for
+    entry.receiver = std::move(receiver);
 }
 
 void Manager::receive(const Letter& letter) {

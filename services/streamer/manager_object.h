@@ -12,7 +12,8 @@ struct ManagerHandlers {
     using Listed = std::vector<std::tuple<std::string, bus::ObjectPath, std::string>>;
     std::function<Listed()> list_servers;  // name, object, state
     std::function<void()> reload;
-    std::function<std::vector<std::string>()> config_errors;
+    using ConfigError = std::tuple<std::string, std::uint32_t, std::string>;  // file, line (0: all of it), text
+    std::function<std::vector<ConfigError>()> config_errors;
 };
 
 void declare_manager(bus::BusObject& object, const ManagerHandlers& handlers);

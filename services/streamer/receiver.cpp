@@ -17,10 +17,12 @@ constexpr std::size_t stack_size = 256 * 1024;
 MonotonicTime last_written(const config::Server& server, const Clock& clock) {
     std::error_code absent;
     std::optional<std::filesystem::file_time_type> newest;
-    for (const auto& entry : std::filesystem::directory_iterator(server.streaming_wals_directory, absent)) {
-        if (wal::kind_of(entry.path().filename().string()) == wal::FileKind::temporary) continue;
-        const auto time = entry.last_write_time(absent);
-        if (!absent && (!newest || time > *newest)) newest = time;
+    std::filesystem::directory_iterator entry(server.streaming_wals_directory, absent);
+    for (; !absent && entry != std::filesystem::directory_iterator(); entry.increment(absent)) {
+        if (wal::kind_of(entry->path().filename().string()) == wal::FileKind::temporary) continue;
+        std::error_code gone;
+        const auto time = entry->last_write_time(gone);
+        if (!gone && (!newest || time > *newest)) newest = time;
     }
     const MonotonicTime now = clock.monotonic();
     if (!newest) return now;
@@ -81,6 +83,9 @@ void* Receiver::thread_main(void* self) noexcept {
         receiver.run();
     } catch (const std::exception& error) {
         log_error("{}: the receiver ended: {}", receiver.server_.name, error.what());
+        pollfd stop{receiver.stop_fd_.get(), POLLIN, 0};
+        (void)::poll(&stop, 1, 1000);
+        receiver.environment_.notify(ReceiverEnded{});  // the next one is started, unless it shall stop
     }
     return nullptr;
 }
