@@ -38,6 +38,16 @@ bool durable(const config::Server& server, const wal::Segment& segment, const Ba
     }
 }
 
+// A backup whose record or WAL is bad must not keep the others waiting.
+bool still_waits(const config::Server& server, const BackupInfo& info) {
+    try {
+        return first_missing_wal(server, info).has_value();
+    } catch (const Error& error) {
+        log_warning("backup {} of server {} cannot become DONE: {}", info.backup_id, server.name, error.what());
+        return true;
+    }
+}
+
 }  // namespace
 
 std::optional<std::string> first_missing_wal(const config::Server& server, const BackupInfo& info) {
@@ -57,7 +67,7 @@ std::vector<std::string> finish_waiting(const config::Server& server) {
     for (BackupInfo info : catalogue.backups()) {
         if (info.status != BackupStatus::waiting_for_wals) continue;
         const auto lock = LockFile::try_lock(backup_lock_path(server, info.backup_id), LockFile::Mode::exclusive);
-        if (!lock || first_missing_wal(server, info)) continue;
+        if (!lock || still_waits(server, info)) continue;
         info.status = BackupStatus::done;
         catalogue.save(info);
         log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info.backup_id, server.name);

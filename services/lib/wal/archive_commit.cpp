@@ -21,7 +21,13 @@ void WalArchive::commit(Ready ready) {
         std::vector<Ready> group;
         group.swap(pending_);
         lock.unlock();
-        commit_group(group);
+        try {
+            commit_group(group);
+        } catch (const std::exception& error) {  // whoever waits for one of them would wait for ever
+            for (Ready& left : group) {
+                if (!left.lost()) left.fail(Error(ErrorCode::internal, error.what(), left.target.string()));
+            }
+        }
         for (Ready& done : group) done.done(std::move(done.outcome));
         lock.lock();
     }
