@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/catalogue/completion.h"
 #include "lib/wal/quarantine.h"
 
 namespace coffer::archiver {
@@ -62,8 +63,6 @@ void ArchivedServer::open() {
     const auto work = [server = server_, &clock = workshop_.clock] {
         const catalogue::Catalogue catalogue(*server);
         catalogue.create_directories();
-        catalogue.finish_removals();
-        catalogue.fail_abandoned();
         Opened result;
         wal::WalArchive::Settings settings;
         settings.known_system = [server] { return known_system(*server); };
@@ -92,9 +91,19 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     archive_ = std::move(result->archive);
     error_files_ = result->error_files;
     last_error_.clear();
-    if (server_->streaming_archiver) watch(server_->streaming_wals_directory);
-    if (server_->archiver) watch(server_->incoming_wals_directory);
+    try {
+        if (server_->streaming_archiver) watch(server_->streaming_wals_directory);
+        if (server_->archiver) watch(server_->incoming_wals_directory);
+        watches_.push_back(workshop_.loop.on_file_change(server_->meta_directory(), IN_MOVED_TO,
+                                                         [this](const FileChange& change) { mind_backups(change); }));
+    } catch (const Error& failure) {
+        watches_.clear();
+        archive_.reset();
+        return opened(nullptr, failure);
+    }
     feed();
+    finish_removals();
+    look_after_backups();
 }
 
 void ArchivedServer::watch(const Path& directory) {
@@ -112,7 +121,8 @@ void ArchivedServer::watch(const Path& directory) {
 
 void ArchivedServer::scan(const Path& directory) {
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) offer(entry.path());
+    std::filesystem::directory_iterator entry(directory, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) offer(entry->path());
     if (error) log_error("server {}: cannot read {}: {}", server_->name, directory.string(), error.message());
 }
 
@@ -171,6 +181,7 @@ void ArchivedServer::report(const Finished& result) {
             log_debug("server {}: archived {} in {} bytes", server_->name, outcome.name, outcome.stored_size);
             last_error_.clear();
             listener_.archived(outcome.name);
+            if (backups_wait_) look_after_backups();
             return;
         case wal::StoreResult::conflict:
         case wal::StoreResult::refused:
@@ -192,6 +203,42 @@ void ArchivedServer::report(const Finished& result) {
         case wal::StoreResult::vanished:
             return;
     }
+}
+
+void ArchivedServer::mind_backups(const FileChange& change) {
+    if (change.overflow || change.name.ends_with("-backup.info")) look_after_backups();
+}
+
+void ArchivedServer::finish_removals() {
+    const auto work = [server = server_] { return catalogue::Catalogue(*server).finish_removals().size(); };
+    workshop_.removals.run<std::size_t>(work, [name = server_->name](std::size_t*, const std::optional<Error>& error) {
+        if (error) log_warning("server {}: a removal is not finished: {}", name, error->what());
+    });
+}
+
+// Reads the records of all backups, so a worker does it, once for all that happens meanwhile, and only for as long as
+// one of them waits for WAL.
+void ArchivedServer::look_after_backups() {
+    if (closing_) return;
+    look_again_ = looking_;
+    if (std::exchange(looking_, true)) return;
+    const auto work = [server = server_, first = std::exchange(first_look_, false)] {
+        const catalogue::Catalogue catalogue(*server);
+        if (first) catalogue.fail_abandoned();
+        (void)catalogue::finish_waiting(*server);
+        const auto backups = catalogue.backups();
+        return std::any_of(backups.begin(), backups.end(), [](const catalogue::BackupInfo& info) {
+            return info.status == catalogue::BackupStatus::waiting_for_wals;
+        });
+    };
+    const auto then = [this, alive = std::weak_ptr<bool>(alive_)](bool* wait, const std::optional<Error>& error) {
+        if (alive.expired()) return;
+        if (error) log_warning("server {}: cannot look after its backups: {}", server_->name, error->what());
+        backups_wait_ = error || *wait;
+        looking_ = false;
+        if (look_again_) look_after_backups();
+    };
+    workshop_.background.run<bool>(work, then);
 }
 
 void ArchivedServer::update_state() {

@@ -2,6 +2,9 @@
 // One server of the archiver: watches its streaming/ and incoming/ directories and has its worker threads archive what
 // appears there. Loop thread; the archive itself is shared with the workers.
 //
+// Nothing that is wrong with backups keeps WAL from being archived: removals that a crash cut off are finished, and
+// backups that wait for WAL are looked at, on the side.
+//
 // States: "disabled" (inactive, or nothing to archive), "misconfigured", "starting" (the archive is being read),
 // "idle", "archiving", "no-space" (one file is tried again every 5 s), "failed" (last_error says why; tried again).
 #include <functional>
@@ -20,6 +23,7 @@ struct Workshop {
     EventLoop& loop;
     WorkerPool& compressors;
     Background& background;
+    Background& removals;  // of whole backups, which takes minutes: nothing else may wait behind them
     const Clock& clock;
 };
 
@@ -68,6 +72,9 @@ class ArchivedServer {
     void update_state();
     void set_state(const std::string& state, const std::string& error);
     void wait_for_next_change();
+    void mind_backups(const FileChange& change);
+    void finish_removals();
+    void look_after_backups();
 
     Workshop workshop_;
     std::shared_ptr<const config::Server> server_;
@@ -83,6 +90,10 @@ class ArchivedServer {
     bool opening_ = false;
     bool closing_ = false;
     std::function<void()> closed_;
+    bool backups_wait_ = true;  // as far as is known, a backup is in WAITING_FOR_WALS
+    bool first_look_ = true;
+    bool looking_ = false;  // a worker looks after the backups
+    bool look_again_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -51,7 +51,7 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
                         [view](Pending pending, const std::string& backup, std::uint64_t flags) {
                             refuse_flags(flags);
                             answer_with<std::uint64_t>(
-                                *view->background, std::move(pending),
+                                *view->removals, std::move(pending),
                                 [server = view->get().server(), archive = view->get().archive(), backup] {
                                     return delete_backup(*server, archive.get(), backup);
                                 },
@@ -90,10 +90,11 @@ ArchivedServer& ServerObject::View::get() const {
     return *server;
 }
 
-ServerObject::ServerObject(bus::Bus& bus, Background& background, const std::string& name)
+ServerObject::ServerObject(bus::Bus& bus, Background& background, Background& removals, const std::string& name)
     : object_(bus::encode_path(servers_path, name).value, "org.pgcoffer.Archiver1.Server") {
     view_->name = name;
     view_->background = &background;
+    view_->removals = &removals;
     declare(object_, view_);
     object_.publish(bus);
 }

@@ -36,6 +36,7 @@ Manager::Manager(ServiceContext context)
       main_file_(config::find_config_file(context.options.config)),
       compressors_(compressor_count()),
       background_(context.loop, background_threads),
+      removals_(context.loop, 1),
       object_manager_(context.bus.add_object_manager(root_path)),
       object_(manager_object({[this] { return list(); }, [this] { return config_errors(); }, [this] { reload(); }})) {
     object_.publish(context_.bus);
@@ -83,7 +84,9 @@ void Manager::apply(config::Config config) {
     for (auto& [name, entry] : servers_) {
         const auto wanted = config_.servers.find(name);
         entry.leaving = wanted == config_.servers.end();
-        if (!entry.leaving && entry.server && same(*entry.server->server(), wanted->second)) {
+        // One that is closing does not come back, even when all is as before.
+        if (!entry.leaving && entry.server && !entry.server->closing() &&
+            same(*entry.server->server(), wanted->second)) {
             entry.next.reset();
             continue;
         }
@@ -92,7 +95,13 @@ void Manager::apply(config::Config config) {
         if (entry.server) entry.server->close([this, name = name] { closed(name); });
     }
     for (const auto& [name, server] : config_.servers) {
-        if (servers_.count(name) == 0) start(name, server);
+        if (servers_.count(name) != 0) continue;
+        try {
+            start(name, server);
+        } catch (const Error& error) {  // no reason to leave the others alone
+            log_error("server {} cannot be archived: {}", name, error.full_text());
+            servers_.erase(name);
+        }
     }
     object_.changed({"ConfigErrors"});
     update_status();
@@ -100,9 +109,9 @@ void Manager::apply(config::Config config) {
 
 void Manager::start(const std::string& name, config::Server server) {
     Entry& entry = servers_[name];
-    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, name);
+    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, removals_, name);
     ServerObject* const object = entry.object.get();
-    const Workshop workshop{context_.loop, compressors_, background_, clock_};
+    const Workshop workshop{context_.loop, compressors_, background_, removals_, clock_};
     ArchivedServer::Listener listener{[this, object] {
                                           object->state_changed();
                                           update_status();
@@ -115,15 +124,15 @@ void Manager::start(const std::string& name, config::Server server) {
 
 // Called from inside the server that closed: it is destroyed at the next turn of the loop.
 void Manager::closed(const std::string& name) {
-    background_.run<std::string>([name] { return name; },
-                                 [this](std::string* done, const std::optional<Error>&) {
-                                     const auto found = servers_.find(*done);
-                                     if (found == servers_.end()) return;
-                                     replace(*done, found->second);
-                                 });
+    const auto found = servers_.find(name);
+    if (found == servers_.end()) return;
+    found->second.end = context_.loop.on_next_turn([this, name] {
+        const auto entry = servers_.find(name);
+        if (entry != servers_.end()) replace(entry->first, entry->second);
+    });
 }
 
-void Manager::replace(const std::string& name, Entry& entry) {
+void Manager::replace(std::string name, Entry& entry) {
     if (entry.server && !entry.server->closing()) return;  // closed twice; the new one is there already
     entry.object->attach(nullptr);
     entry.server.reset();

@@ -22,11 +22,12 @@ class Manager : public Service {
         std::unique_ptr<ServerObject> object;
         std::unique_ptr<ArchivedServer> server;
         std::optional<config::Server> next;  // set: takes the place of server when that is closed
+        EventSource end;                     // puts it away when server is closed
         bool leaving = false;                // not in the configuration any more
     };
     void apply(config::Config config);
     void start(const std::string& name, config::Server server);
-    void replace(const std::string& name, Entry& entry);
+    void replace(std::string name, Entry& entry);
     void closed(const std::string& name);
     void watch_configuration();
     void reload_soon();
@@ -40,6 +41,7 @@ class Manager : public Service {
     config::Config config_;
     WorkerPool compressors_;
     Background background_;
+    Background removals_;
     bus::Slot object_manager_;
     bus::BusObject object_;
     std::map<std::string, Entry> servers_;

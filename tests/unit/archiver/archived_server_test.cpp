@@ -3,6 +3,7 @@
 #include <CppUTest/TestHarness.h>
 #include <fcntl.h>
 
+#include "lib/catalogue/catalogue.h"
 #include "lib/wal/xlogdb.h"
 #include "tests/unit/lib/wal/wal_builder.h"
 
@@ -33,6 +34,7 @@ TEST_GROUP(ArchivedServer) {
     EventLoop loop;
     std::optional<WorkerPool> pool;
     std::optional<Background> background;
+    std::optional<Background> removals;
     std::optional<ArchivedServer> archived;
     std::vector<std::string> names;
 
@@ -50,15 +52,17 @@ TEST_GROUP(ArchivedServer) {
         server.compression = config::Codec::lz4;
         pool.emplace(3);
         background.emplace(loop, 1);
+        removals.emplace(loop, 1);
     }
     void teardown() override {
         archived.reset();
         background.reset();
+        removals.reset();
         pool.reset();
         std::filesystem::remove_all(home);
     }
     void start() {
-        archived.emplace(Workshop{loop, *pool, *background, clock}, server,
+        archived.emplace(Workshop{loop, *pool, *background, *removals, clock}, server,
                          ArchivedServer::Listener{[] {}, [this](const std::string& name) { names.push_back(name); }});
     }
     void put(const char* folder, const std::string& name, const std::string& bytes) {
@@ -129,6 +133,38 @@ TEST(ArchivedServer, ClosesWhenItsWorkersAreDone) {
     archived->close([&closed] { closed = true; });
     CHECK(until([&] { return closed; }));
     CHECK(!names.empty());
+}
+
+TEST(ArchivedServer, FinishesABackupWhenTheWalItWaitsForIsArchived) {
+    const catalogue::Catalogue catalogue(server);
+    catalogue.create_directories();
+    catalogue::BackupInfo info;
+    info.backup_id = catalogue.claim_backup_id(clock).backup_id;
+    info.status = catalogue::BackupStatus::waiting_for_wals;
+    info.xlog_segment_size = wal::SegmentSize::from_bytes(1 << 20).value();
+    info.begin_wal = name_of_segment(1);
+    info.end_wal = name_of_segment(2);
+    info.end_xlog = Lsn{(2 << 20) + 100};
+    catalogue.save(info);
+    const auto status = [&] { return catalogue.get(info.backup_id).status; };
+    put("streaming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until_archived(1));
+    CHECK(status() == catalogue::BackupStatus::waiting_for_wals);
+    put("streaming", name_of_segment(2), segment_of(2));
+    CHECK(until_archived(2));
+    CHECK(until([&] { return status() == catalogue::BackupStatus::done; }));
+}
+
+TEST(ArchivedServer, ArchivesAlsoWhileARemovalCannotBeFinished) {
+    const catalogue::Catalogue catalogue(server);
+    catalogue.create_directories();
+    const std::string backup = catalogue.claim_backup_id(clock).backup_id;
+    write_file_durably(server.meta_directory() / (backup + "-delete_this"), "");
+    const catalogue::BackupLock reader(server, backup);
+    put("streaming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until_archived(1));
 }
 
 TEST(ArchivedServer, DoesNothingForAnInactiveServer) {
