@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "lib/base/error.h"
@@ -16,6 +17,9 @@ namespace coffer::cofferctl {
 namespace {
 
 constexpr int not_held = 1, bad_request = 3, damaged = 126;
+// PostgreSQL takes 1 to 125 for "there is no such file" and ends the recovery there; above, it stops. So for a
+// restore_command everything is above that is not a clear answer.
+constexpr int stops_recovery = 126;
 
 constexpr const char* usage_text =
     "usage: cofferctl get-wal [-P] [-o DIRECTORY | --to FILE] [-p COUNT] [-z | -j | --keep-compression] SERVER WAL\n"
@@ -109,6 +113,32 @@ int not_found(const Request& request, Output& out) {
     return not_held;
 }
 
+// --to is for a restore_command; what it wants is known even when the rest of the call makes no sense.
+bool is_for_recovery(int argc, char** argv) {
+    return std::any_of(argv, argv + argc,
+                       [](std::string_view word) { return word == "--to" || word.starts_with("--to="); });
+}
+
+int status_of(const Error& error) {
+    switch (error.code()) {
+        case ErrorCode::corrupt:
+        case ErrorCode::io:
+        case ErrorCode::permission_denied:
+            return damaged;
+        case ErrorCode::no_space:
+            return bad_request;
+        default:
+            return not_held;
+    }
+}
+
+// A volume that is not mounted has no WAL either, which is no answer.
+void refuse_absent_archive(const config::Server& server) {
+    if (std::filesystem::is_directory(server.wals_directory)) return;
+    throw Error(ErrorCode::io, "the WAL archive is not there", server.wals_directory.string(),
+                "is its volume mounted, and is this the right configuration?");
+}
+
 int serve(const Request& request, const config::Server& server, Output& out) {
     using wal::FileKind;
     const FileKind kind = wal::kind_of(request.name);
@@ -142,20 +172,26 @@ int serve(const Request& request, const config::Server& server, Output& out) {
 int get_wal(int argc, char** argv, const std::optional<Path>& config_file, bool json) {
     ::signal(SIGPIPE, SIG_DFL);
     Output out(json ? Format::json : Format::console, true, false);
+    const bool for_recovery = is_for_recovery(argc, argv);
     int status = 0;
+    bool answered = false;  // whether it is held is known
     try {
         const auto request = parse(argc, argv, status);
-        if (!request) return status;
+        if (!request) return for_recovery && status != 0 ? stops_recovery : status;
         const config::Config config = config::load(config::find_config_file(config_file));
         const config::Server& server = config.server(request->server);
         // A disabled server's archive may still be read, as long as its directories are known.
+        if (for_recovery) refuse_absent_archive(server);
         status = serve(*request, server, out);
+        answered = status == 0 || status == not_held;
     } catch (const Error& error) {
         out.error(error);
-        const bool ours = error.code() == ErrorCode::corrupt || error.code() == ErrorCode::io ||
-                          error.code() == ErrorCode::permission_denied;
-        status = ours ? damaged : error.code() == ErrorCode::no_space ? bad_request : not_held;
+        status = status_of(error);
+    } catch (const std::exception& error) {
+        out.error("internal error: " + std::string(error.what()));
+        status = damaged;
     }
+    if (for_recovery && !answered) status = stops_recovery;
     out.set_exit_status(status);
     // Standard output belongs to the WAL; JSON goes there only when there is something to say.
     return json && status != 0 ? out.finish() : status;

@@ -1,0 +1,56 @@
+#include "tools/cofferctl/get_wal.h"
+
+#include <CppUTest/TestHarness.h>
+
+#include <string>
+#include <vector>
+
+#include "lib/base/files.h"
+
+using namespace coffer;
+
+TEST_GROUP(CofferctlGetWal) {
+    Path home;
+    void setup() override {
+        char name[] = "/tmp/coffer-get-wal-XXXXXX";
+        home = ::mkdtemp(name);
+        write_file_durably(home / "coffer.conf", "[coffer]\nbarman_home = " + (home / "box").string() +
+                                                     "\n[main]\nconninfo = host=/nowhere\narchiver = on\n");
+        std::filesystem::create_directories(home / "box/main/wals");
+    }
+    void teardown() override {
+        std::filesystem::remove_all(home);
+    }
+    int call(std::vector<std::string> words, const char* config = "coffer.conf") {
+        words.insert(words.begin(), "get-wal");
+        std::vector<char*> argv;
+        for (std::string& word : words) argv.push_back(word.data());
+        const auto count = static_cast<int>(argv.size());
+        argv.push_back(nullptr);
+        return cofferctl::get_wal(count, argv.data(), home / config, false);
+    }
+};
+
+TEST(CofferctlGetWal, EndsARecoveryOnlyByAClearAnswer) {
+    const std::string to = "--to=" + (home / "out").string();
+    const std::string segment = "000000010000000000000001";
+    LONGS_EQUAL(1, call({to, "main", segment}));
+    LONGS_EQUAL(126, call({to, "main"}));
+    LONGS_EQUAL(126, call({to, "main", "nonsense"}));
+    LONGS_EQUAL(126, call({to, "other", segment}));
+    LONGS_EQUAL(126, call({to, "main", segment}, "absent.conf"));
+    LONGS_EQUAL(126, call({"--to=/nowhere/at/all", "main", segment}));
+    LONGS_EQUAL(126, call({to, "--unknown", "main", segment}));
+    write_file_durably(home / "box/main/wals/00000002.history", "1\t0/3000000\tno reason\n");
+    LONGS_EQUAL(0, call({to, "main", "00000002.history"}));
+    std::filesystem::remove_all(home / "box/main/wals");  // the volume is not mounted
+    LONGS_EQUAL(126, call({to, "main", segment}));
+}
+
+TEST(CofferctlGetWal, KeepsBarmansStatusElsewhere) {
+    const std::string segment = "000000010000000000000001";
+    LONGS_EQUAL(1, call({"-o", home.string(), "main", segment}));
+    LONGS_EQUAL(3, call({"-o", home.string(), "main", "nonsense"}));
+    LONGS_EQUAL(1, call({"-o", home.string(), "other", segment}));
+    LONGS_EQUAL(2, call({"main"}));
+}
