@@ -30,6 +30,7 @@ def commit_lsn(postgres, xid):
     """Where the commit record of a transaction begins, by the server's own pg_waldump."""
     wal = os.path.join(postgres.data, "pg_wal")
     segments = sorted(n for n in os.listdir(wal) if len(n) == 24)
+    segments = [n for n in segments if n[:8] == segments[-1][:8]]  # the present timeline's
     done = pgroots.run(postgres.version, "pg_waldump", "--path", wal, "--xid", xid, "--rmgr", "Transaction",
                        segments[0], segments[-1], check=False)
     for line in done.stdout.splitlines():
