@@ -25,7 +25,7 @@ def main():
         postgres.reload()
         box.wait_synchronous(postgres)
         out = postgres.pgbench("-n", "-c", 8, "-j", 2, "-T", SECONDS).stdout
-        postgres.query("set synchronous_commit = local; alter system set synchronous_standby_names = ''")
+        postgres.query("alter system set synchronous_standby_names = ''")
         postgres.reload()
         # Seconds a commit, so that the ratios read as everywhere.
         return lab.Figures(1 / float(re.search(r"tps = ([0-9.]+)", out).group(1)))

@@ -8,6 +8,15 @@ SERVERS = 20
 SECONDS = 30
 
 
+def settle(pid):
+    """Until what follows a load (segments made ready, the rest of it synced) is over: ten seconds without CPU time."""
+    for _ in range(30):
+        before = lab.cpu_seconds_of(pid)
+        select.select([], [], [], 10)
+        if lab.cpu_seconds_of(pid) == before:
+            return
+
+
 def observe(box, postgres, count):
     """(RSS MB, private MB, CPU %) of a streamer with count servers, each with a slot of its own on one server."""
     for number in range(count):
@@ -20,6 +29,7 @@ def observe(box, postgres, count):
     postgres.wait_for("select bool_and(flush_lsn >= pg_current_wal_flush_lsn()) from pg_stat_replication", "all is durable", 60)
     pid = box.streamer.process.pid
     rss, private = lab.memory_of(pid)
+    settle(pid)
     cpu = lab.cpu_seconds_of(pid)
     select.select([], [], [], SECONDS)  # the idle time is what is measured
     percent = (lab.cpu_seconds_of(pid) - cpu) / SECONDS * 100
