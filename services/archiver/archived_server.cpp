@@ -15,6 +15,7 @@ namespace coffer::archiver {
 namespace {
 
 constexpr std::chrono::seconds open_again{10};
+constexpr std::chrono::milliseconds busy_look{100};
 // Enough that the syncs of a queue are shared, few enough that servers take turns.
 constexpr std::size_t working_per_thread = 4;
 
@@ -258,7 +259,8 @@ void ArchivedServer::wait_for_next_change() {
     const std::optional<MonotonicTime> next = queue_.next_change();
     if (!next) return timer_.reset();
     const auto now = workshop_.clock.monotonic();
-    const auto wait = std::chrono::duration_cast<std::chrono::microseconds>(std::max(*next, now) - now);
+    auto wait = std::chrono::duration_cast<std::chrono::microseconds>(std::max(*next, now) - now);
+    if (queue_.working() != 0) wait = std::max<std::chrono::microseconds>(wait, busy_look);  // its end is looked at too
     timer_ = workshop_.loop.on_timer(wait + std::chrono::milliseconds(1), [this] { feed(); });
 }
 

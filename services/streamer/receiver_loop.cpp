@@ -41,7 +41,9 @@ void ReceiverLoop::run() {
         try {
             session();
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::canceled) return;
+            // The server cancels too (statement_timeout, pg_cancel_backend): no reason to end.
+            const bool told_to_stop = !context_.pause(milliseconds(0));
+            if (error.code() == ErrorCode::canceled && told_to_stop) return;
             pause = failed(error);
         } catch (const std::exception& error) {
             pause = failed(Error(ErrorCode::internal, error.what()));
@@ -178,6 +180,11 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.lsn, begin.timeline);
         if (answer.sqlstate() == "42704") {  // undefined_object
             throw Error(ErrorCode::slot_missing, "replication slot does not exist", slot, "set create_slot = auto");
+        }
+        if (answer.sqlstate() == "55000" && !slot.empty()) {  // object_not_in_prerequisite_state
+            throw Error(ErrorCode::slot_missing, "replication slot cannot be used: " + answer.message(), slot,
+                        "if it was invalidated, drop it: SELECT pg_drop_replication_slot('" + slot +
+                            "'); create_slot = auto makes it anew");
         }
         if (!answer.ok()) throw answer.error("cannot start streaming");
         std::optional<pg::NextTimeline> next;

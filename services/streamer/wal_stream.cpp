@@ -121,6 +121,7 @@ void WalStream::with_room(const std::function<void()>& action) {
             context_.set_state(ReceiverState::no_space);
             publish();
         }
+        if (unsynced_ > 0) sync();  // what found room must not wait for what did not
         acknowledge(false);
         (void)conn_.flush();
         if (!context_.pause(room_interval)) throw Error(ErrorCode::canceled, "stopped while the disk was full");
