@@ -50,6 +50,7 @@ class Planner {
         follow_timelines();
         plan_.end =
             find_recovery_end({server_, plan_.backup, plan_.target, plan_.chain, plan_.identity, request_.canceled});
+        if (!plan_.end.warning.empty()) plan_.warnings.push_back(plan_.end.warning);
         trim_chain();
         list_files();
         make_settings();

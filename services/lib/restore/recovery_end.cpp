@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/base/error.h"
+#include "lib/restore/tail.h"
 
 namespace coffer::restore {
 namespace {
@@ -33,7 +34,7 @@ class Search {
         require_consistency();
         switch (q_.target.kind) {
             case TargetKind::immediate:
-                return {*q_.chain.index_of(last_byte_of_backup()), q_.backup.end_xlog, {}, {}};
+                return {*q_.chain.index_of(last_byte_of_backup()), q_.backup.end_xlog, {}, {}, {}};
             case TargetKind::end:
                 return to_end();
             case TargetKind::time:
@@ -151,8 +152,36 @@ class Search {
             refuse_gap(*q_.chain.hole, fmt::format("WAL is missing in between: held without a hole up to {} only",
                                                    q_.chain.end().to_string()));
         }
-        const SegmentFacts facts = last_facts(segments_back_for_information);
-        return {q_.chain.pieces.size() - 1, facts.valid_end, time_of(facts), xid_of(facts)};
+        const std::size_t last = q_.chain.pieces.size() - 1;
+        const WalPiece& piece = q_.chain.pieces[last];
+        SegmentFacts facts = last_facts(segments_back_for_information);
+        // Recovery would end at the damage as if there were no more WAL.
+        if (!piece.partial() && !piece.keep_bytes && !is_complete(piece)) {
+            throw Error(
+                ErrorCode::corrupt,
+                fmt::format("the last wal segment is damaged behind {}: {}", facts.valid_end.to_string(), facts.reason),
+                piece.file.path.string(),
+                "fetch this segment from the server (pg_wal) if it still has it; or choose a target before "
+                "this LSN");
+        }
+        std::string warning = piece.partial() ? warning_of_tail(piece, facts) : std::string();
+        return {last, facts.valid_end, time_of(facts), xid_of(facts), std::move(warning)};
+    }
+    // The streamer may be writing: only an end that does not move is one.
+    [[nodiscard]] std::string warning_of_tail(const WalPiece& piece, SegmentFacts& facts) const {
+        while (log_goes_on_behind(q_.server, q_.chain, piece, facts.valid_end)) {
+            SegmentFacts now = last_facts(segments_back_for_information);
+            if (now.valid_end > facts.valid_end) {
+                facts = std::move(now);
+                continue;
+            }
+            return fmt::format(
+                "the log held ends at {} ({}), but there are bytes behind it: {} is damaged there, or "
+                "was torn by a power cut. Commits behind this position are missing; look for this "
+                "segment on the server (pg_wal)",
+                facts.valid_end.to_string(), facts.reason, piece.file.path.string());
+        }
+        return {};
     }
 
     static std::optional<WallTime> time_of(const SegmentFacts& facts) {
@@ -199,7 +228,7 @@ class Search {
 
     // The exact place within the segment, for the plan.
     [[nodiscard]] RecoveryEnd stop_in(std::size_t index) const {
-        RecoveryEnd end{std::min(index + 1, q_.chain.pieces.size() - 1), {}, {}, {}};
+        RecoveryEnd end{std::min(index + 1, q_.chain.pieces.size() - 1), {}, {}, {}, {}};
         read(index, [&](const Landmark& mark) {
             if (mark.kind != Landmark::Kind::transaction_end || mark.start < q_.backup.end_xlog) return true;
             end.end = mark.start;
@@ -250,7 +279,7 @@ class Search {
         if (!found)
             refuse_unreached("no record begins at the target or behind it", last_facts(segments_back_for_information));
         found_in = q_.chain.index_of(found->start).value_or(last);
-        return {std::min(found_in + 1, last), q_.target.inclusive ? found->end : found->start, {}, {}};
+        return {std::min(found_in + 1, last), q_.target.inclusive ? found->end : found->start, {}, {}, {}};
     }
 
     [[nodiscard]] bool fits(const Landmark& mark) const {

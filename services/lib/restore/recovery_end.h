@@ -21,6 +21,7 @@ struct RecoveryEnd {
     Lsn end;                              // where it ends; 0 when it was not necessary to know (immediate)
     std::optional<WallTime> last_commit;  // the last commit or abort before that, as far as it was looked at
     std::optional<std::uint32_t> last_xid;
+    std::string warning;  // of damage behind the end, that may have cost commits
 };
 
 struct RecoveryQuestion {

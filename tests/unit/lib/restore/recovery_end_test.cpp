@@ -191,3 +191,35 @@ TEST(RecoveryEnd, TakesAPartOfASegmentInTheMiddleForAGap) {
     box.put(8, true);
     CHECK(box.find({}).end == box.end);
 }
+
+TEST(RecoveryEnd, RefusesToEndInTheMiddleOfAFinishedSegment) {
+    fs::remove(box.server.streaming_wals_directory / (box.name(10) + ".partial"));
+    const Path last = box.server.wals_directory / wal::archive_folder_of(box.name(9)) / box.name(9);
+    CHECK(box.find({}).last_commit == at_second(9));
+    std::string bytes = *read_file(last);
+    bytes[600000] = static_cast<char>(bytes[600000] ^ 0x40);
+    std::ofstream(last) << bytes;
+    const Error error = box.refusal({});
+    CHECK(error.code() == ErrorCode::corrupt);
+    STRCMP_EQUAL(last.c_str(), error.where().c_str());
+    CHECK(box.find(to_time(8)).end == box.commits[9]);  // what lies before the damage can be had
+}
+
+TEST(RecoveryEnd, WarnsWhenTheUnfinishedSegmentIsDamagedBeforeItsLastRecord) {
+    CHECK(box.find({}).warning.empty());
+    const Path partial = box.server.streaming_wals_directory / (box.name(10) + ".partial");
+    std::string bytes = *read_file(partial);
+    // The front of one more record is no damage.
+    std::string longer = bytes;
+    const std::size_t end = box.end.value % bytes.size();
+    longer[end] = 100;
+    longer[end + 50] = 'x';
+    std::ofstream(partial) << longer;
+    CHECK(box.find({}).warning.empty());
+    const std::size_t commit = box.commits[10].value % bytes.size();
+    bytes[commit + 30] = static_cast<char>(bytes[commit + 30] ^ 0x40);
+    std::ofstream(partial) << bytes;
+    const RecoveryEnd found = box.find({});
+    CHECK(found.end == box.commits[10]);
+    CHECK(found.warning.find(box.commits[10].to_string()) != std::string::npos);
+}
