@@ -53,6 +53,7 @@ struct BackupInfo {
     std::string config_file, hba_file, ident_file, included_files;
     std::string backup_label;
     bool data_checksums = false;
+    bool unreadable = false;  // the record exists but says nothing (error tells why); never written
     // Keys that have no member here (copy_stats, compression, and whatever newer versions write), their values kept as
     // they were so that rewriting loses nothing.
     std::map<std::string, std::string> unknown;

@@ -36,6 +36,7 @@ BackupInfo unreadable(const std::string& backup_id, std::string reason) {
     BackupInfo info;
     info.backup_id = backup_id;
     info.status = BackupStatus::failed;
+    info.unreadable = true;
     info.error = std::move(reason);
     return info;
 }

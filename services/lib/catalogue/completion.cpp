@@ -64,14 +64,17 @@ std::optional<std::string> first_missing_wal(const config::Server& server, const
 std::vector<std::string> finish_waiting(const config::Server& server) {
     const Catalogue catalogue(server);
     std::vector<std::string> finished;
-    for (BackupInfo info : catalogue.backups()) {
-        if (info.status != BackupStatus::waiting_for_wals) continue;
-        const auto lock = LockFile::try_lock(backup_lock_path(server, info.backup_id), LockFile::Mode::exclusive);
-        if (!lock || still_waits(server, info)) continue;
-        info.status = BackupStatus::done;
-        catalogue.save(info);
-        log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info.backup_id, server.name);
-        finished.push_back(info.backup_id);
+    for (const BackupInfo& listed : catalogue.backups()) {
+        if (listed.status != BackupStatus::waiting_for_wals) continue;
+        const auto lock = LockFile::try_lock(backup_lock_path(server, listed.backup_id), LockFile::Mode::exclusive);
+        if (!lock) continue;
+        // It may have ended, or been removed, while we looked.
+        std::optional<BackupInfo> info = catalogue.find(listed.backup_id);
+        if (!info || info->status != BackupStatus::waiting_for_wals || still_waits(server, *info)) continue;
+        info->status = BackupStatus::done;
+        catalogue.save(*info);
+        log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info->backup_id, server.name);
+        finished.push_back(info->backup_id);
     }
     return finished;
 }

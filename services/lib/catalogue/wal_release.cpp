@@ -17,7 +17,8 @@ TimelineId timeline_of(std::string_view name) {
 }
 
 bool needs_wal(const BackupInfo& info) {
-    return info.status != BackupStatus::failed;
+    // A record that cannot be read may be that of a good backup.
+    return info.status != BackupStatus::failed || info.unreadable;
 }
 
 }  // namespace
@@ -40,7 +41,7 @@ std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::
     WalRelease release;
     for (const auto& [info, standalone] : remaining) {
         if (!needs_wal(info)) continue;
-        // It is running and has not said yet from where on it needs WAL.
+        // It is running and has not said yet from where on it needs WAL, or its record cannot be read.
         if (info.begin_wal.size() != segment_digits) return std::nullopt;
         if (standalone) {
             // The end is missing only while it is not known: then everything from its begin on is needed.

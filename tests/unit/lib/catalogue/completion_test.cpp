@@ -65,3 +65,16 @@ TEST(Completion, RefusesARecordThatDoesNotSayWhatItNeeds) {
     info.end_wal.clear();
     CHECK_THROWS(Error, (void)first_missing_wal(server, info));
 }
+
+TEST(Completion, OneBadRecordIsNotInTheWayOfTheOthers) {
+    BackupInfo bad = info;
+    bad.backup_id = "20200101T000000";
+    bad.begin_wal = bad.end_wal = "";
+    std::filesystem::create_directory(server.basebackups_directory / bad.backup_id);
+    Catalogue(server).save(bad);
+    for (const char* const name : {"000000010000000000000003", "000000010000000000000004"}) {
+        write_file_durably(server.streaming_wals_directory / name, "x");
+    }
+    LONGS_EQUAL(1, finish_waiting(server).size());
+    CHECK(status() == BackupStatus::done);
+}

@@ -82,3 +82,11 @@ TEST(WalRelease, FreesNothingWhenItCannotKnow) {
                            {standalone("20260106T000000", "000000010000000000000020", "000000010000000000000021")})
                .has_value());
 }
+
+TEST(WalRelease, FreesNothingWhileARecordCannotBeRead) {
+    RemainingBackup unreadable = backup("20260110T000000", "", "", BackupStatus::failed);
+    const RemainingBackup later = backup("20260120T000000", "000000010000000000000090", "000000010000000000000092");
+    CHECK(wal_released_by(deleted, {unreadable, later}).has_value());  // it failed: it needs nothing
+    unreadable.info.unreadable = true;
+    CHECK(!wal_released_by(deleted, {unreadable, later}).has_value());
+}
