@@ -44,7 +44,7 @@ JobResult BackupRun::run() {
         fail(Error(ErrorCode::internal, error.what()));
         throw;
     }
-    wait();
+    if (info_.status == catalogue::BackupStatus::waiting_for_wals) wait();
     return {info_.backup_id, info_.error};
 }
 
@@ -183,7 +183,10 @@ void BackupRun::sync(int directory_fd) {
 
 void BackupRun::record() {
     info_.end_time = clock_.now();
-    info_.status = catalogue::BackupStatus::waiting_for_wals;
+    // Damaged pages were so on the server. The files stay, for what can be read from them, but nobody may count on
+    // them.
+    info_.status =
+        extra_.bad_pages_total == 0 ? catalogue::BackupStatus::waiting_for_wals : catalogue::BackupStatus::failed;
     catalogue_.save(info_.backup_id, extra_);
     catalogue_.save(info_);
     kill_point("job.backup.recorded");

@@ -99,6 +99,17 @@ Key text_key(std::string_view name, std::string BackupInfo::*member) {
             [member](const BackupInfo& info) { return or_none(info.*member); }};
 }
 
+// The name of a segment: retention and completion count on it.
+Key segment_key(std::string_view name, std::string BackupInfo::*member) {
+    Key key = text_key(name, member);
+    key.read = [member, read = key.read](std::string_view text, BackupInfo& info) {
+        if (!read(text, info)) return false;
+        const std::string& value = info.*member;
+        return value.empty() || (value.size() == 24 && value.find_first_not_of("0123456789ABCDEF") == value.npos);
+    };
+    return key;
+}
+
 Key quoted_key(std::string_view name, std::string BackupInfo::*member) {
     Key key = text_key(name, member);
     key.write = [member](const BackupInfo& info) {
@@ -171,7 +182,7 @@ const std::vector<Key>& keys() {
         text_key("backup_name", &BackupInfo::backup_name),
         offset_key("begin_offset", &BackupInfo::begin_xlog),
         time_key("begin_time", &BackupInfo::begin_time),
-        text_key("begin_wal", &BackupInfo::begin_wal),
+        segment_key("begin_wal", &BackupInfo::begin_wal),
         lsn_key("begin_xlog", &BackupInfo::begin_xlog),
         text_key("config_file", &BackupInfo::config_file),
         {"data_checksums", false,
@@ -180,7 +191,7 @@ const std::vector<Key>& keys() {
         number_key("deduplicated_size", &BackupInfo::deduplicated_size),
         offset_key("end_offset", &BackupInfo::end_xlog),
         time_key("end_time", &BackupInfo::end_time),
-        text_key("end_wal", &BackupInfo::end_wal),
+        segment_key("end_wal", &BackupInfo::end_wal),
         lsn_key("end_xlog", &BackupInfo::end_xlog),
         error_key(),
         text_key("hba_file", &BackupInfo::hba_file),

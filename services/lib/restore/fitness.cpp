@@ -19,7 +19,7 @@ bool given(const BackupInfo& backup, const char* key) {
     return found != backup.unknown.end() && !found->second.empty() && found->second != "None" && found->second != "''";
 }
 
-void require_finished(const BackupInfo& backup, std::vector<std::string>& warnings) {
+void require_finished(const BackupInfo& backup, bool damage_allowed, std::vector<std::string>& warnings) {
     switch (backup.status) {
         case BackupStatus::done:
             return;
@@ -29,6 +29,10 @@ void require_finished(const BackupInfo& backup, std::vector<std::string>& warnin
                             backup.backup_id));
             return;
         case BackupStatus::failed:
+            if (damage_allowed && !backup.unreadable && backup.end_xlog.valid()) {
+                warnings.push_back("this backup failed: " + backup.error);
+                return;
+            }
             throw Error(ErrorCode::refused, "this backup failed" + (backup.error.empty() ? "" : ": " + backup.error),
                         backup.backup_id, "choose another; 'latest' and 'auto' take finished ones only");
         default:
@@ -48,8 +52,9 @@ constexpr std::array<std::string_view, 8> emptied_directories{"pg_wal/",      "p
 
 }  // namespace
 
-void require_fit(const BackupInfo& backup, const Path& data_path, std::vector<std::string>& warnings) {
-    require_finished(backup, warnings);
+void require_fit(const BackupInfo& backup, const Path& data_path, bool damage_allowed,
+                 std::vector<std::string>& warnings) {
+    require_finished(backup, damage_allowed, warnings);
     if (given(backup, "parent_backup_id")) {
         throw Error(ErrorCode::not_supported, "an incremental backup of Barman cannot be restored here",
                     backup.backup_id, "restore it with barman, or choose a full one");

@@ -9,7 +9,9 @@
 namespace coffer::restore {
 
 // Throws refused (it failed, or is not finished), not_supported (incremental, tar), corrupt (files are gone).
-void require_fit(const catalogue::BackupInfo& backup, const Path& data_path, std::vector<std::string>& warnings);
+// damage_allowed: a failed backup that is all there (damaged pages were found in it) will do, with a warning.
+void require_fit(const catalogue::BackupInfo& backup, const Path& data_path, bool damage_allowed,
+                 std::vector<std::string>& warnings);
 
 // What belongs to the life of the old server, what is written anew, and pg_control, which comes last. relative: to the
 // data directory. tablespaces_moved: tablespace_map would lead PostgreSQL to the old places.

@@ -79,7 +79,7 @@ class Planner {
         }
         data_path_ = catalogue.data_path(plan_.backup.backup_id);
         backup_path_ = catalogue.backup_path(plan_.backup.backup_id);
-        require_fit(plan_.backup, data_path_, plan_.warnings);
+        require_fit(plan_.backup, data_path_, !request_.verify, plan_.warnings);
         plan_.identity = {plan_.backup.systemid, plan_.backup.version / 10000};
     }
 

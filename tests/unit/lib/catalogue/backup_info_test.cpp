@@ -96,7 +96,8 @@ TEST(BackupInfo, NamesTheLineThatIsWrong) {
     for (const char* const text :
          {"status=DONE\nsize=much\n", "status=DONE\nno equals sign\n", "status=DONE\nbegin_xlog=7\n",
           "status=DONE\ntablespaces=[('a', 'b')]\n", "status=DONE\nbegin_time=yesterday\n",
-          "status=DONE\nxlog_segment_size=3\n", "status=DONE\ntimeline=-1\n"}) {
+          "status=DONE\nxlog_segment_size=3\n", "status=DONE\ntimeline=-1\n",
+          "status=DONE\nbegin_wal=X00000010000000000000003\n", "status=DONE\nend_wal=0000000100000000000003\n"}) {
         try {
             (void)BackupInfo::parse(text, "20261123T205429", "the file");
             FAIL(text);
