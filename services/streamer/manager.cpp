@@ -77,6 +77,10 @@ void Manager::reload() {
 void Manager::load() {
     if (done_) return;
     config_ = config::load(config::find_config_file(given_config_));
+    for (const auto& problem : config_.problems) log_warning("{}", problem.to_string());
+    for (const auto& [name, server] : config_.servers) {
+        for (const auto& problem : server.problems) log_warning("{}: {}", name, problem.to_string());
+    }
     apply(config_);
     watch_configuration();
     object_.changed({"ConfigErrors"});
