@@ -33,22 +33,25 @@ def test_a_full_landing_acknowledges_nothing_and_goes_on_when_there_is_room(plac
     backup = box.backup("main")
     ledger = Ledger(primary, clients=2).create().start()
     ledger.wait_more(50)
+    box.archiver.stop()  # which makes room by taking segments away
     landing.fill()
-    # Segments go on being switched until the box has no room for the next one, and COMMIT no longer returns.
+    # Segments are switched until the box has no room for the next one (it has one ready), and COMMIT no longer returns.
     blocked = psycopg2.connect(primary.conninfo())
     blocked.autocommit = True
     with blocked.cursor() as cursor:
         cursor.execute("set synchronous_commit = local")
-        cursor.execute("select pg_switch_wal()")
-        cursor.execute("insert into ledger values (99, 1, 'not synchronous')")
+        for number in range(3):
+            cursor.execute("select pg_switch_wal()")
+            cursor.execute("insert into ledger values (99, %s, 'not synchronous')", [number])
         cursor.execute("select pg_current_wal_lsn()")
         beyond = cursor.fetchone()[0]
     blocked.close()
-    waiting.until(lambda: "no space" in box.cofferctl("-f", "json", "status", "main", check=False).stdout.lower(),
+    waiting.until(lambda: "no-space" in box.cofferctl("-f", "json", "status", "main", check=False).stdout.lower(),
                   "the status says that there is no space", 30)
     assert not primary.value("select coalesce(bool_or(flush_lsn >= %s::pg_lsn), false) from pg_stat_replication", beyond)
     assert box.streamer.running()
     landing.make_room()
+    box.archiver.start()
     ledger.wait_more(50, seconds=60)
     ledger.stop()
     primary.kill()

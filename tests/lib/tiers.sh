@@ -193,5 +193,12 @@ run_pytest() {
     count_junit "$name" "$report"
 }
 
-tier_integration() { run_pytest integration "$@"; }
+tier_integration() {
+    local binaries
+    build debug all || return 0
+    # Copied to where the tests' ordinary user can run them, wherever the checkout lies (below /root, say).
+    binaries=$(mktemp -d /var/tmp/coffer-bin.XXXXXX) && chmod 755 "$binaries" && cp build/debug/bin/* "$binaries/"
+    COFFER_BIN=${COFFER_BIN:-$binaries} run_pytest integration "$@"
+    rm -rf "$binaries"
+}
 tier_system() { run_pytest system "$@"; }
