@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes the file trees in which tests run the PostgreSQL versions that this distribution does not have.
 #
-#   pgroot.sh NAME...      NAME: pg17 (Debian trixie), pg18 (forky), peers (forky, with barman and pgbackrest),
+#   pgroot.sh NAME...      NAME: pg15 (Debian bookworm), pg17 (trixie), pg18 (forky), peers (forky, with barman and pgbackrest),
 #                          system (this machine's release, with systemd, a bus and the libraries that Coffer links)
 #
 # Each becomes the directory $COFFER_TEST_CACHE/NAME (default /var/cache/coffer-tests), complete or absent: it is made
@@ -46,11 +46,12 @@ own_libraries() {
 make_root() {
     local name=$1 suite packages options=() proxy
     case $name in
+        pg15) suite=bookworm packages=postgresql-15 ;;
         pg17) suite=trixie packages=postgresql-17 ;;
         pg18) suite=forky packages=postgresql-18 ;;
         system) suite=$(own_release) packages=systemd,systemd-sysv,dbus,libpq5,$(own_libraries) ;;
         peers) suite=forky packages=postgresql-18,barman,barman-cli,pgbackrest,zstd ;;
-        *) fail "there is no root named $name" "one of: pg17 pg18 peers system" ;;
+        *) fail "there is no root named $name" "one of: pg15 pg17 pg18 peers system" ;;
     esac
     mkdir -p "$cache"
     exec 9>"$cache/.$name.lock"
