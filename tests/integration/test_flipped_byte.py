@@ -52,7 +52,9 @@ def test_a_damaged_segment_never_enters_the_archive(box, protected, what, offset
     segment = deliver_damaged(box, protected, offset)
     waiting.file_event(box.path("main", "errors"), lambda: in_errors(box, segment), f"{what} is noticed")
     assert segment not in box.wals("main")
-    assert segment in open(box.archiver.log, encoding="utf-8").read()
+    # It is moved by a worker and told by the loop, so the sentence comes a moment later.
+    waiting.until(lambda: segment in open(box.archiver.log, encoding="utf-8").read(), f"{what} is told in the log", 10,
+                  [box.archiver.process])
 
 
 def archived_segment(box, protected):
