@@ -25,11 +25,9 @@ bool PageWalker::stop_here(Stop why, Lsn at, std::string what) {
 }
 
 void PageWalker::page(ByteSpan bytes, const Expected& expected, Lsn address) {
-    if (stop_ != Stop::none) return;
-    if (switched_ && all_zero(bytes)) return;
+    if (stop_ != Stop::none || switched_) return;
     const auto header = read_page_header(bytes);
     if (all_zero(bytes.first(std::min(bytes.size(), short_header_size)))) {
-        if (switched_) return check_padding(bytes, 0, address);
         stop_here(Stop::zeros, address, "page header: empty");
         return;
     }
@@ -43,7 +41,6 @@ void PageWalker::page(ByteSpan bytes, const Expected& expected, Lsn address) {
     }
     timeline_ = header->timeline;
     major_version_ = major_version_of(header->magic);
-    if (switched_) return check_padding(bytes, header->size(), address);
     if (!enter(*header, address)) return;
 
     std::size_t offset = header->size();
@@ -60,7 +57,7 @@ void PageWalker::page(ByteSpan bytes, const Expected& expected, Lsn address) {
         }
         if (remaining_ != 0) return;
         if (!finish_record(fragment, address + offset)) return;
-        if (switched_) return check_padding(bytes, offset, address);
+        if (switched_) return;
     }
 }
 
@@ -152,14 +149,6 @@ bool PageWalker::finish_record(ByteSpan in_place, Lsn end) {
     }
     if (handler_ && !handler_(view)) return stop_here(Stop::handler, end, "no more records were wanted");
     return true;
-}
-
-void PageWalker::check_padding(ByteSpan bytes, std::size_t from, Lsn address) {
-    const ByteSpan rest = bytes.subspan(std::min(from, bytes.size()));
-    if (all_zero(rest)) return;
-    const auto first = std::find_if(rest.begin(), rest.end(), [](std::byte byte) { return byte != std::byte{0}; });
-    stop_here(Stop::damage, address + from + static_cast<std::uint64_t>(first - rest.begin()),
-              "the padding behind a switch of segments is not empty");
 }
 
 }  // namespace coffer::wal

@@ -43,7 +43,8 @@ class PageWalker {
     [[nodiscard]] Lsn valid_end() const noexcept { return valid_end_; }
     // A record is begun and goes on in the next page.
     [[nodiscard]] bool within_record() const noexcept { return remaining_ != 0; }
-    // The last record was a switch: the rest of its segment is padding.
+    // The last record was a switch: the rest of its segment is padding, which nobody reads. PostgreSQL clears it, but a
+    // server that crashed between the switch record and that leaves what the recycled file held before.
     [[nodiscard]] bool in_padding() const noexcept { return switched_; }
     // To be called where a new segment begins.
     void end_padding() noexcept { switched_ = false; }
@@ -54,7 +55,6 @@ class PageWalker {
     void take(ByteSpan fragment);
     bool header_is_plausible();
     bool finish_record(ByteSpan in_place, Lsn end);
-    void check_padding(ByteSpan bytes, std::size_t from, Lsn address);
     bool stop_here(Stop why, Lsn at, std::string what);
 
     RecordHandler handler_;

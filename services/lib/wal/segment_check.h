@@ -34,7 +34,7 @@ struct SegmentCheck {
     // record whose padding is here. When the last record of a complete segment goes on in the next one, this is where
     // that record begins.
     Lsn valid_end;
-    // Records up to the very end of the segment, or a switch record followed by zeros.
+    // Records up to the very end of the segment, or a switch record, whatever follows it.
     bool complete = false;
     // Where valid data ends although the segment should go on (not set for the zero tail of an unfinished segment when
     // unfinished_allowed).
