@@ -108,8 +108,8 @@ std::function<bool()> stop_asked(int stop_fd) {
     };
 }
 
-restore::PlanRequest plan_request(const JobRequest& request, const config::Server& server, const Path& config_file,
-                                  restore::ParsedTarget& target) {
+restore::PlanRequest plan_request(const JobRequest& request, const config::Config& config, const config::Server& server,
+                                  const Path& config_file, restore::ParsedTarget& target) {
     const Options& given = request.options;
     if (given.flag("get_wal") && given.flag("no_get_wal")) {
         throw Error(ErrorCode::invalid_argument, "get-wal and no-get-wal are both given");
@@ -117,6 +117,7 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Serve
     restore::PlanRequest wanted;
     wanted.backup = given.text("backup").value_or("");
     wanted.destination = given.text("destination").value_or("");
+    wanted.taken = restore::catalogue_directories(config);
     wanted.target = target.target;
     wanted.tablespaces = restore::parse_tablespace_mapping(given.all("tablespace"));
     wanted.get_wal = given.flag("get_wal") || (server.get_wal_by_default && !given.flag("no_get_wal"));
@@ -156,7 +157,7 @@ JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
     const bool json = request.options.flag("json");
 
     progress.phase("plan", "looking at what is needed");
-    restore::Plan plan = restore::make_plan(server, plan_request(request, server, config_file, target));
+    restore::Plan plan = restore::make_plan(server, plan_request(request, config, server, config_file, target));
     plan.warnings.insert(plan.warnings.begin(), target.warnings.begin(), target.warnings.end());
     const bool dry_run = request.options.flag("dry_run");
     const std::optional<catalogue::BackupLease> held = dry_run ? std::nullopt : lease(server, plan);

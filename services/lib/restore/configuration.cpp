@@ -98,6 +98,26 @@ std::map<std::string, Assignment> parse_configuration(std::string_view text) {
     return found;
 }
 
+namespace {
+
+// Where the cluster's own settings make commits wait, the restored server hangs at its first one.
+void warn_of_synchronous_standby(const ConfigurationReport& report, const Path& data,
+                                 std::vector<std::string>& warnings) {
+    constexpr const char* key = "synchronous_standby_names";
+    const auto text = read_file(data / "postgresql.auto.conf", 16ULL << 20);
+    const auto automatic = parse_configuration(text.value_or(""));
+    const auto found = automatic.find(key);
+    std::string value = found == automatic.end() ? "" : found->second.value;
+    if (found == automatic.end() && is_set(report, key)) value = report.main_file.at(key).value;
+    if (value.empty()) return;
+    warnings.push_back(
+        fmt::format("{} is '{}': commits on the restored server wait for that standby. Until it is "
+                    "there: ALTER SYSTEM SET {} = ''; SELECT pg_reload_conf();",
+                    key, value, key));
+}
+
+}  // namespace
+
 ConfigurationReport examine_configuration(const Path& data_directory, const catalogue::BackupInfo& backup) {
     ConfigurationReport report;
     if (const auto text = read_file(data_directory / "postgresql.conf", 16ULL << 20)) {
@@ -121,6 +141,7 @@ ConfigurationReport examine_configuration(const Path& data_directory, const cata
     warn_of_missing_file(data_directory, "postgresql.conf", backup.config_file, report.warnings);
     if (!is_set(report, "hba_file"))
         warn_of_missing_file(data_directory, "pg_hba.conf", backup.hba_file, report.warnings);
+    warn_of_synchronous_standby(report, data_directory, report.warnings);
     return report;
 }
 

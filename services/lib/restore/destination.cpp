@@ -114,15 +114,25 @@ std::vector<TablespaceTarget> place_tablespaces(const catalogue::BackupInfo& bac
     return placed;
 }
 
-void check_empty_target(const Path& target, const config::Server& server) {
+std::vector<Path> catalogue_directories(const config::Config& config) {
+    std::vector<Path> directories;
+    for (const auto& [name, server] : config.servers) {
+        for (const Path& path :
+             {server.backup_directory, server.basebackups_directory, server.wals_directory,
+              server.incoming_wals_directory, server.streaming_wals_directory, server.errors_directory}) {
+            if (!path.empty()) directories.push_back(path);
+        }
+    }
+    return directories;
+}
+
+void check_empty_target(const Path& target, const std::vector<Path>& taken) {
     require_absolute(target, "destination");
     const Path real = resolved(target);
-    for (const Path& taken : {server.backup_directory, server.basebackups_directory, server.wals_directory,
-                              server.incoming_wals_directory, server.streaming_wals_directory}) {
-        if (taken.empty()) continue;
-        if (is_within(real, resolved(taken)) || is_within(resolved(taken), real)) {
-            throw Error(ErrorCode::refused, "the destination is part of the catalogue, or contains it", target.string(),
-                        "choose a directory outside of " + taken.string());
+    for (const Path& catalogue : taken) {
+        if (is_within(real, resolved(catalogue)) || is_within(resolved(catalogue), real)) {
+            throw Error(ErrorCode::refused, "the destination is part of a catalogue, or contains it", target.string(),
+                        "choose a directory outside of " + catalogue.string());
         }
     }
     struct stat status {};

@@ -31,9 +31,13 @@ struct TablespaceTarget {
 std::vector<TablespaceTarget> place_tablespaces(const catalogue::BackupInfo& backup, const Path& backup_path,
                                                 const Path& destination, const std::map<std::string, Path>& mapping);
 
-// Absolute, not the catalogue or a part of it, absent or an empty directory ("lost+found" does not count), and not
-// within a data directory that runs. Throws invalid_argument, not_empty, refused, permission_denied.
-void check_empty_target(const Path& target, const config::Server& server);
+// The directories of all servers' catalogues.
+std::vector<Path> catalogue_directories(const config::Config& config);
+
+// Absolute, not in or above one of the taken directories (those of catalogues), absent or an empty directory
+// ("lost+found" does not count), and not within a data directory that runs. Throws invalid_argument, not_empty,
+// refused, permission_denied.
+void check_empty_target(const Path& target, const std::vector<Path>& taken);
 
 // The owner of what is restored: the caller; for root the owner of the target (or of the nearest directory above it
 // that exists) unless that is root too, then the user "postgres". nullopt: nothing to change.

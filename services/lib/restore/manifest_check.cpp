@@ -152,6 +152,9 @@ std::string damaged_blocks(const catalogue::BackupInfo& backup, const Tree& tree
     for (const image::SuspectPage& page : checker.suspects()) {
         blocks.add(std::to_string(page.block % image::blocks_per_segment));
     }
+    for (const image::SuspectPage& page : checker.newer()) {
+        if (page.lsn > backup.end_xlog) blocks.add(std::to_string(page.block % image::blocks_per_segment));
+    }
     if (blocks.count() == 0) return {};
     return fmt::format(", at block{} {}", blocks.count() == 1 ? "" : "s", blocks.text());
 }

@@ -84,11 +84,11 @@ class Planner {
     }
 
     void check_targets() {
-        check_empty_target(plan_.destination, server_);
+        check_empty_target(plan_.destination, request_.taken);
         plan_.tablespaces = place_tablespaces(plan_.backup, backup_path_, plan_.destination, request_.tablespaces);
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
             try {
-                check_empty_target(tablespace.target, server_);
+                check_empty_target(tablespace.target, request_.taken);
             } catch (const Error& error) {
                 throw error.within(fmt::format("tablespace '{}'", tablespace.name))
                     .with_remedy(fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));

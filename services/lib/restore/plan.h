@@ -19,6 +19,7 @@ namespace coffer::restore {
 struct PlanRequest {
     std::string backup = "latest";  // as choose_backup() takes it
     Path destination;
+    std::vector<Path> taken;  // where nothing may be restored to: catalogue_directories()
     RestoreTarget target;
     std::map<std::string, Path> tablespaces;
     bool get_wal = false;

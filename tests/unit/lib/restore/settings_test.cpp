@@ -96,3 +96,20 @@ TEST(RecoverySettings, QuotesTheCommandForTheShellAndForPostgres) {
     STRCMP_EQUAL("'/opt/my coffer/cofferctl' --config '/etc/c%%f/it'\\''s.conf' get-wal -P 'main' %f --to %p",
                  command.c_str());
 }
+
+TEST(RecoverySettings, WarnsOfAStandbyThatCommitsWouldWaitFor) {
+    char name[] = "/tmp/coffer-settings-XXXXXX";
+    const Path directory = ::mkdtemp(name);
+    const auto warned = [&](const char* main, const char* automatic) {
+        write_file_durably(directory / "postgresql.conf", main);
+        write_file_durably(directory / "postgresql.auto.conf", automatic);
+        write_file_durably(directory / "pg_hba.conf", "");
+        const auto report = examine_configuration(directory, {});
+        return !report.warnings.empty() && has(report.warnings[0], "synchronous_standby_names is 'box'");
+    };
+    CHECK(warned("synchronous_standby_names = 'box'", ""));
+    CHECK(warned("", "synchronous_standby_names = 'box'"));
+    CHECK(!warned("synchronous_standby_names = 'box'", "synchronous_standby_names = ''"));
+    CHECK(!warned("# synchronous_standby_names = 'box'", ""));
+    std::filesystem::remove_all(directory);
+}
