@@ -100,6 +100,8 @@ void BackupRun::make() {
     options.label = "coffer backup " + info_.backup_id;
     options.fast_checkpoint = plan_.fast_checkpoint;
     options.max_rate_kb = server_.bandwidth_limit_kb;
+    // Torn pages must be read again by somebody: the server, where this role may not.
+    options.server_verifies = facts_.data_checksums && !facts_.can_read_files;
     image::BaseBackup backup(replication_, options);
     const image::BaseBackupBegin& begin = backup.begin();
     info_.begin_xlog = begin.begin;
@@ -133,6 +135,11 @@ void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
                     "start it again");
     }
     info_.end_xlog = end.end;
+    writer.judge_newer_pages(end.end);
+    if (end.server_found_damage && writer.suspects().empty()) {
+        throw Error(ErrorCode::corrupt, "the server found damaged pages in what it sent", info_.backup_id,
+                    "its log names them");
+    }
     // The last byte counts: at a segment's boundary the segment before is the one that is needed.
     const Lsn last{end.end.value - 1};
     info_.end_wal = wal::Segment::containing(end.timeline, last, facts_.segment_size).name(facts_.segment_size);
@@ -155,7 +162,8 @@ void BackupRun::verify(const image::TreeWriter& writer) {
     extra_.files = writer.received().size();
     extra_.pages_checked = writer.statistics().pages_checked;
     extra_.pages_torn_allowed = writer.statistics().pages_torn_allowed;
-    extra_.bad_pages = recheck_pages(sql_, writer.suspects(), info_.begin_xlog);
+    extra_.bad_pages = writer.suspects();
+    if (facts_.can_read_files) extra_.bad_pages = recheck_pages(sql_, writer.suspects(), info_.begin_xlog);
     const std::uint64_t mended = writer.suspects().size() - extra_.bad_pages.size();
     extra_.pages_torn_allowed += mended;
     extra_.bad_pages_total = writer.statistics().suspects_total - mended;

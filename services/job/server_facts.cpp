@@ -30,15 +30,22 @@ bool page_of(std::string_view hex, std::array<std::byte, image::page_size>& page
     return true;
 }
 
+// A page that is being written in this moment is whole the next time.
+constexpr int looks = 3;
+
 // Is the page, as the server has it now, of a kind that WAL since begin mends?
-bool mended_by_wal(pg::PgConn& conn, const catalogue::BadPage& page, Lsn begin) {
-    const pg::PgResult result =
-        conn.exec("SELECT pg_read_binary_file($1, $2::bigint, 8192, true)",
-                  {page.file, std::to_string(std::uint64_t{page.block} * image::page_size)}, soon());
-    std::array<std::byte, image::page_size> now;
-    const auto value = result.value(0, 0);
-    if (!value || !page_of(*value, now)) return true;  // dropped or truncated since: WAL says so
-    return image::page_lsn(image::Page(now)) >= begin;
+bool mended_by_wal(pg::PgConn& conn, const catalogue::BadPage& page, std::uint32_t first_block, Lsn begin) {
+    for (int look = 0; look < looks; ++look) {
+        const pg::PgResult result =
+            conn.exec("SELECT pg_read_binary_file($1, $2::bigint, 8192, true)",
+                      {page.file, std::to_string(std::uint64_t{page.block} * image::page_size)}, soon());
+        std::array<std::byte, image::page_size> now;
+        const auto value = result.value(0, 0);
+        if (!value || !page_of(*value, now)) return true;  // dropped or truncated since: WAL says so
+        if (!image::page_is_sound(image::Page(now), first_block + page.block)) continue;
+        return image::page_is_new(image::Page(now)) || image::page_lsn(image::Page(now)) >= begin;
+    }
+    return false;
 }
 
 }  // namespace
@@ -47,7 +54,9 @@ ServerFacts ask_server(pg::PgConn& conn) {
     const pg::PgResult rows = conn.exec(
         "SELECT name, setting FROM pg_settings WHERE name IN ('data_checksums', 'block_size', 'segment_size', "
         "'wal_segment_size', 'data_directory', 'config_file', 'hba_file', 'ident_file') "
-        "UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text",
+        "UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text "
+        "UNION ALL SELECT 'can_read_files', (pg_has_role('pg_read_server_files', 'usage') AND "
+        "has_function_privilege('pg_read_binary_file(text, bigint, bigint, boolean)', 'execute'))::text",
         soon());
     std::map<std::string, std::string> settings;
     for (int row = 0; row < rows.rows(); ++row) {
@@ -58,6 +67,7 @@ ServerFacts ask_server(pg::PgConn& conn) {
     facts.data_checksums = settings["data_checksums"] == "on";
     facts.page_format_known = settings["block_size"] == "8192" && settings["segment_size"] == "131072";
     facts.in_recovery = settings["in_recovery"] == "true";
+    facts.can_read_files = settings["can_read_files"] == "true";
     const auto size = wal::SegmentSize::from_bytes(std::strtoull(settings["wal_segment_size"].c_str(), nullptr, 10));
     if (!size) throw Error(ErrorCode::protocol, "the server does not say how large its wal segments are");
     facts.segment_size = *size;
@@ -81,7 +91,7 @@ std::vector<catalogue::BadPage> recheck_pages(pg::PgConn& conn, std::vector<cata
     bool readable = true;
     for (catalogue::BadPage& page : suspects) {
         try {
-            if (readable && mended_by_wal(conn, page, begin)) continue;
+            if (readable && mended_by_wal(conn, page, image::first_block_of(page.file).value_or(0), begin)) continue;
         } catch (const Error& error) {
             if (error.code() == ErrorCode::canceled) throw;
             log_warning("pages with a wrong checksum cannot be read again from the server: {}", error.what());

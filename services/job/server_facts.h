@@ -14,6 +14,7 @@ struct ServerFacts {
     bool data_checksums = false;
     bool page_format_known = false;  // pages of 8 kB in files of 1 GB
     bool in_recovery = false;
+    bool can_read_files = false;  // pg_read_binary_file, for recheck_pages()
     wal::SegmentSize segment_size;
     // Empty where the role may not read them (pg_read_all_settings).
     std::string data_directory, config_file, hba_file, ident_file;
@@ -24,7 +25,7 @@ ServerFacts ask_server(pg::PgConn& conn);
 
 // Of pages that were wrong when the backup read them, those that are damaged in truth. A page that the server was
 // writing in the same moment is read again: it is whole now and newer than the backup's begin, so WAL mends it. Where
-// the role may not read files (pg_read_server_files) all stay.
+// the role may not read files all stay.
 std::vector<catalogue::BadPage> recheck_pages(pg::PgConn& conn, std::vector<catalogue::BadPage> suspects, Lsn begin);
 
 }  // namespace coffer::job

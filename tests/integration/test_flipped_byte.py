@@ -1,7 +1,9 @@
 """One flipped byte, in each kind of file: found, named, and never served as good."""
 import gzip
+import json
 import os
 import shutil
+import struct
 
 import pytest
 
@@ -100,6 +102,55 @@ def test_a_damaged_data_page_is_listed_and_the_backup_is_not_done(box, protected
     assert path in extra
     shown = box.cofferctl("show-backup", "main", backup, check=False).stdout
     assert path in shown
+
+
+def write_page_header(path, block, **fields):
+    """Sets fields of a page's header, so that its checksum is wrong: lsn, upper."""
+    offset, form = {"lsn": (0, "<II"), "upper": (14, "<H")}[next(iter(fields))]
+    value = next(iter(fields.values()))
+    with open(path, "r+b") as file:
+        file.seek(block * 8192 + offset)
+        file.write(struct.pack(form, *(value if isinstance(value, tuple) else (value,))))
+
+
+# What PageChecker takes for torn, or for new, unless it looks closer.
+@pytest.mark.parametrize("header", [{"lsn": (0x7F000000, 0)}, {"upper": 0}], ids=["from the future", "as if new"])
+@pytest.mark.parametrize("user", ["postgres", "little"])
+def test_a_damaged_page_does_not_pass_for_another_kind(box, protected, header, user):
+    protected.query("create role little login replication")
+    protected.query("grant pg_read_all_settings, pg_checkpoint to little")
+    path = protected.value("select pg_relation_filepath('filled')")
+    protected.query("checkpoint")
+    protected.stop()
+    write_page_header(os.path.join(protected.data, path), 2, **header)
+    protected.start()
+    box.add_server("main", protected, conninfo=protected.conninfo(user=user),
+                   streaming_conninfo=protected.conninfo(user=user, dbname="replication"))
+    done = box.job("backup", "main", check=False)
+    assert done.returncode == 2, done.stderr
+    backup = box.backup_ids("main")[-1]
+    assert box.backup_info("main", backup)["status"] == "FAILED"
+    with open(box.path("main", "meta", f"{backup}-coffer.json"), encoding="utf-8") as extra:
+        assert [(page["file"], page["block"]) for page in json.load(extra)["bad_pages"]] == [(path, 2)]
+
+
+def test_a_role_without_files_to_read_backs_up_and_finds_damage(box, protected):
+    """The server verifies then, and says so at the end of all that it sent."""
+    protected.query("create role little login replication")
+    protected.query("grant pg_read_all_settings, pg_checkpoint to little")
+    box.add_server("main", protected, conninfo=protected.conninfo(user="little"),
+                   streaming_conninfo=protected.conninfo(user="little", dbname="replication"))
+    assert box.backup_info("main", box.backup("main"))["status"] == "DONE"
+    path = protected.value("select pg_relation_filepath('filled')")
+    protected.query("checkpoint")
+    protected.stop()
+    flip(os.path.join(protected.data, path), 2 * 8192 + 5000)
+    protected.start()
+    done = box.job("backup", "main", check=False)
+    assert done.returncode == 2, done.stderr
+    backup = box.backup_ids("main")[-1]
+    assert box.backup_info("main", backup)["status"] == "FAILED"
+    assert f"{path} block 2" in box.cofferctl("show-backup", "main", backup).stdout
 
 
 def damage_backup(box, protected, which):

@@ -12,6 +12,7 @@
 namespace coffer::image {
 namespace {
 
+constexpr std::string_view data_corrupted = "XX001";
 constexpr std::uint64_t slowest_kb = 32, fastest_kb = 1048576;  // what MAX_RATE takes
 
 std::string quoted(const std::string& text) {
@@ -92,16 +93,17 @@ std::string base_backup_command(std::uint32_t major_version, const BaseBackupOpt
     const std::uint64_t rate = std::clamp(options.max_rate_kb, slowest_kb, fastest_kb);
     if (major_version < 15) {
         return fmt::format(
-            "BASE_BACKUP LABEL {} PROGRESS{} NOWAIT{} MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C' "
-            "NOVERIFY_CHECKSUMS",
+            "BASE_BACKUP LABEL {} PROGRESS{} NOWAIT{} MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C'"
+            "{}",
             quoted(options.label), options.fast_checkpoint ? " FAST" : "",
-            options.max_rate_kb != 0 ? fmt::format(" MAX_RATE {}", rate) : "");
+            options.max_rate_kb != 0 ? fmt::format(" MAX_RATE {}", rate) : "",
+            options.server_verifies ? "" : " NOVERIFY_CHECKSUMS");
     }
     return fmt::format(
         "BASE_BACKUP (LABEL {}, PROGRESS, CHECKPOINT '{}', WAIT 0{}, MANIFEST 'yes', MANIFEST_CHECKSUMS "
-        "'CRC32C', VERIFY_CHECKSUMS 0)",
+        "'CRC32C', VERIFY_CHECKSUMS {})",
         quoted(options.label), options.fast_checkpoint ? "fast" : "spread",
-        options.max_rate_kb != 0 ? fmt::format(", MAX_RATE {}", rate) : "");
+        options.max_rate_kb != 0 ? fmt::format(", MAX_RATE {}", rate) : "", options.server_verifies ? 1 : 0);
 }
 
 BaseBackup::BaseBackup(pg::PgConn& conn, const BaseBackupOptions& options) : conn_(conn) {
@@ -155,9 +157,12 @@ BaseBackupEnd BaseBackup::read_end(const pg::PgResult& result) {
     if (result.status() != PGRES_TUPLES_OK) {
         throw Error(ErrorCode::protocol, "the server did not say where the base backup ends");
     }
-    const BaseBackupEnd end{lsn_at(result, 0, 0), static_cast<TimelineId>(result.number(0, 1))};
+    BaseBackupEnd end{lsn_at(result, 0, 0), static_cast<TimelineId>(result.number(0, 1)), false};
     while (const pg::PgResult rest = conn_.next_result()) {
-        if (!rest.ok()) throw rest.error("the server could not end the base backup");
+        // Said when all is sent, of page checksums; everything else that is corrupt ends a backup earlier.
+        const bool damage = rest.sqlstate() == data_corrupted;
+        end.server_found_damage = end.server_found_damage || damage;
+        if (!rest.ok() && !damage) throw rest.error("the server could not end the base backup");
     }
     return end;
 }

@@ -1,8 +1,9 @@
 #pragma once
 // Takes a base backup from a server (PostgreSQL 13 to 18) into a directory: BASE_BACKUP, tar streams, files.
 //
-// Source: PostgreSQL documentation, "Streaming Replication Protocol". The server is asked for a manifest with CRC-32C,
-// and not to verify page checksums: that is done here (tree_writer.h). It is not asked for a tablespace map, so that
+// Source: PostgreSQL documentation, "Streaming Replication Protocol". The server is asked for a manifest with CRC-32C.
+// Page checksums are verified here (tree_writer.h); the server only does so too when it is asked to, which costs its
+// processor some time, but reads torn pages again before it sends them. It is not asked for a tablespace map, so that
 // the links below pg_tblspc come with the archive, as for pg_basebackup in plain format. Nothing is synced. One thread;
 // every wait ends when the connection's stop_fd becomes readable.
 #include <functional>
@@ -20,6 +21,7 @@ struct BaseBackupOptions {
     std::string label;
     bool fast_checkpoint = false;
     std::uint64_t max_rate_kb = 0;  // KB/s; 0: as fast as it goes
+    bool server_verifies = false;   // page checksums
 };
 
 struct BaseBackupBegin {
@@ -32,6 +34,7 @@ struct BaseBackupBegin {
 struct BaseBackupEnd {
     Lsn end;
     TimelineId timeline = 0;
+    bool server_found_damage = false;  // bad page checksums, in a backup that it sent nonetheless
 };
 
 // The command, in the dialect of the server.

@@ -22,8 +22,10 @@ using Page = std::span<const std::byte, page_size>;
 
 std::uint16_t page_checksum(Page page, std::uint32_t block) noexcept;
 Lsn page_lsn(Page page) noexcept;
-// Never written to since the file was extended: has no checksum.
+// Says of itself that it was never written to since the file was extended: has no checksum, and should be all zeros.
 bool page_is_new(Page page) noexcept;
+// Right checksum, or new and all zeros.
+bool page_is_sound(Page page, std::uint32_t block) noexcept;
 std::uint16_t stored_checksum(Page page) noexcept;
 
 // Does this file, by its path below PGDATA, consist of pages? Then the number of its first block, else nullopt. Main,
@@ -37,28 +39,26 @@ struct SuspectPage {
     Lsn lsn;
 };
 
-// Checks the pages of one file, given in any pieces. Pages at or behind begin_lsn were written while the backup ran:
-// they may be torn, WAL has them whole, and they are only counted. A piece of a page at the end is not looked at: the
-// file was being extended.
+// Checks the pages of one file, given in any pieces. A wrong page at or behind begin_lsn was written while the backup
+// ran: it may be torn, and WAL has it whole, but only when its LSN is not behind the backup's end either, which is not
+// known yet. A piece of a page at the end is not looked at: the file was being extended.
 class PageChecker {
   public:
-    struct Counts {
-        std::uint64_t checked = 0;
-        std::uint64_t torn_allowed = 0;  // newer than the backup's begin, and wrong
-    };
-
     PageChecker(std::uint32_t first_block, Lsn begin_lsn) noexcept : block_(first_block), begin_(begin_lsn) {}
     void add(ByteSpan data);
-    [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
+    [[nodiscard]] std::uint64_t checked() const noexcept { return checked_; }
+    // Wrong, and older than begin_lsn; or without a checksum, as new pages are, yet not empty as they are.
     [[nodiscard]] const std::vector<SuspectPage>& suspects() const noexcept { return suspects_; }
+    // Wrong, and newer.
+    [[nodiscard]] const std::vector<SuspectPage>& newer() const noexcept { return newer_; }
 
   private:
     void check(Page page);
 
     std::uint32_t block_;
     Lsn begin_;
-    Counts counts_;
-    std::vector<SuspectPage> suspects_;
+    std::uint64_t checked_ = 0;
+    std::vector<SuspectPage> suspects_, newer_;
     std::array<std::byte, page_size> piece_;
     std::size_t piece_size_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,8 @@ namespace coffer::image {
 namespace {
 
 constexpr std::size_t most_suspects = 1000;
+// Torn pages are rare: so many at once are no accident of timing, and memory is finite.
+constexpr std::size_t most_newer = 100'000;
 
 [[noreturn]] void refuse(const char* what, const std::string& path) {
     throw Error(ErrorCode::corrupt, what, path, "the server sent something that no data directory holds");
@@ -110,17 +113,35 @@ void TreeWriter::write_file(TarReader& reader, const Member& member) {
         if (first_block) checker.add(data);
     }
     statistics_.bytes += file.size;
-    if (first_block) keep_suspects(name, checker);
+    if (first_block) keep_wrong_pages(name, checker);
 }
 
-void TreeWriter::keep_suspects(const std::string& path, const PageChecker& checker) {
-    statistics_.pages_checked += checker.counts().checked;
-    statistics_.pages_torn_allowed += checker.counts().torn_allowed;
-    statistics_.suspects_total += checker.suspects().size();
-    for (const SuspectPage& page : checker.suspects()) {
-        if (suspects_.size() == most_suspects) return;
-        // As PostgreSQL names it: the block within this file.
-        suspects_.push_back({path, page.block % blocks_per_segment, page.lsn});
+void TreeWriter::keep_wrong_pages(const std::string& path, const PageChecker& checker) {
+    statistics_.pages_checked += checker.checked();
+    // As PostgreSQL names it: the block within this file.
+    for (const SuspectPage& page : checker.suspects()) keep_suspect({path, page.block % blocks_per_segment, page.lsn});
+    for (const SuspectPage& page : checker.newer()) {
+        catalogue::BadPage wrong{path, page.block % blocks_per_segment, page.lsn};
+        if (newer_.size() < most_newer) {
+            newer_.push_back(std::move(wrong));
+        } else {
+            keep_suspect(std::move(wrong));
+        }
+    }
+}
+
+void TreeWriter::keep_suspect(catalogue::BadPage page) {
+    ++statistics_.suspects_total;
+    if (suspects_.size() < most_suspects) suspects_.push_back(std::move(page));
+}
+
+void TreeWriter::judge_newer_pages(Lsn end_lsn) {
+    for (catalogue::BadPage& page : std::exchange(newer_, {})) {
+        if (page.page_lsn <= end_lsn) {
+            ++statistics_.pages_torn_allowed;
+        } else {
+            keep_suspect(std::move(page));
+        }
     }
 }
 

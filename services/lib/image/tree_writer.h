@@ -43,16 +43,20 @@ class TreeWriter {
 
     [[nodiscard]] const ReceivedFiles& received() const noexcept { return received_; }
     [[nodiscard]] const TreeStatistics& statistics() const noexcept { return statistics_; }
-    // At most the first thousand. Older than the backup's begin and wrong: damaged, or read while it was being written.
+    // To be called once, when all is written, with the backup's end: a wrong page whose LSN lies behind it was not
+    // being written while the backup ran, whatever it says.
+    void judge_newer_pages(Lsn end_lsn);
+    // At most the first thousand. Wrong, and not between the backup's begin and end: damaged, or read while it was
+    // being written.
     [[nodiscard]] const std::vector<catalogue::BadPage>& suspects() const noexcept { return suspects_; }
-    // Contents of a small file that was written: backup_label.
     [[nodiscard]] Path data_path() const { return backup_path_ / "data"; }
 
   private:
     void write_file(TarReader& reader, const Member& member);
     void make_directory(const Member& member);
     void make_link(const Member& member);
-    void keep_suspects(const std::string& path, const PageChecker& checker);
+    void keep_wrong_pages(const std::string& path, const PageChecker& checker);
+    void keep_suspect(catalogue::BadPage page);
 
     Path backup_path_;
     std::optional<Lsn> begin_lsn_;
@@ -60,7 +64,7 @@ class TreeWriter {
     std::string prefix_;  // of manifest paths
     ReceivedFiles received_;
     TreeStatistics statistics_;
-    std::vector<catalogue::BadPage> suspects_;
+    std::vector<catalogue::BadPage> suspects_, newer_;
 };
 
 // A relative path without empty, "." and ".." parts.

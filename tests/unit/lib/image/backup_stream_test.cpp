@@ -94,4 +94,7 @@ TEST(BackupStream, AsksInTheDialectOfTheServer) {
         "BASE_BACKUP LABEL 'it''s' PROGRESS FAST NOWAIT MAX_RATE 32 MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C' "
         "NOVERIFY_CHECKSUMS",
         base_backup_command(14, options).c_str());
+    options.server_verifies = true;
+    STRCMP_CONTAINS("VERIFY_CHECKSUMS 1)", base_backup_command(18, options).c_str());
+    CHECK(base_backup_command(14, options).find("NOVERIFY") == std::string::npos);
 }

@@ -83,7 +83,7 @@ TEST(PageChecksum, ChecksPagesInAnyPieces) {
         PageChecker checker(0, Lsn{100});
         for (std::size_t at = 0; at < file.size(); at += piece)
             checker.add(as_byte_span(std::string_view(file).substr(at, piece)));
-        LONGS_EQUAL(4, checker.counts().checked);
+        LONGS_EQUAL(4, checker.checked());
         LONGS_EQUAL(1, checker.suspects().size());
         LONGS_EQUAL(2, checker.suspects()[0].block);
     }
@@ -96,6 +96,18 @@ TEST(PageChecksum, LetsNewPagesBeTornAndEmptyOnesBeEmpty) {
     checker.add(torn);
     checker.add(Bytes{});
     LONGS_EQUAL(0, checker.suspects().size());
-    LONGS_EQUAL(1, checker.counts().torn_allowed);
-    LONGS_EQUAL(2, checker.counts().checked);
+    LONGS_EQUAL(1, checker.newer().size());
+    LONGS_EQUAL(7, checker.newer()[0].block);
+    LONGS_EQUAL(2, checker.checked());
+}
+
+TEST(PageChecksum, DoesNotTakeAPageForNewThatIsNotEmpty) {
+    PageChecker checker(7, Lsn{100});
+    Bytes damaged{};
+    damaged[8000] = std::byte{1};
+    checker.add(damaged);
+    LONGS_EQUAL(1, checker.suspects().size());
+    CHECK(page_is_new(Page(damaged)));
+    CHECK(!page_is_sound(Page(damaged), 7));
+    CHECK(page_is_sound(Page(Bytes{}), 7));
 }

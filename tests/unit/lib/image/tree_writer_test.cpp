@@ -3,6 +3,8 @@
 #include <CppUTest/TestHarness.h>
 #include <sys/stat.h>
 
+#include <cstring>
+
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
 #include "tests/unit/lib/image/tar_fixture.h"
@@ -117,4 +119,30 @@ TEST(TreeWriter, ReadsAnArchiveWithoutItsEnd) {
     LONGS_EQUAL(512, reader.data().size());
     CHECK(reader.data().empty());
     CHECK(!reader.next().has_value());
+}
+
+// A page with this LSN, and no right checksum.
+static std::string wrong_page(std::uint32_t lsn) {
+    std::string page(page_size, 'w');
+    std::memset(page.data(), 0, 4);
+    std::memcpy(page.data() + 4, &lsn, sizeof lsn);
+    return page;
+}
+
+TEST(TreeWriter, SuspectsWrongPagesThatTheBackupsWalCannotMend) {
+    const std::string file = wrong_page(99) + wrong_page(100) + wrong_page(200) + wrong_page(201);
+    const std::string tar =
+        make_tar({{"base", AE_IFDIR, ""}, {"base/5", AE_IFDIR, ""}, {"base/5/7.1", AE_IFREG, file}});
+    TreeWriter writer(directory, Lsn{100});
+    writer.begin_archive(std::nullopt);
+    TarReader reader = reader_of(tar, 5000);
+    writer.write(reader);
+    LONGS_EQUAL(1, writer.statistics().suspects_total);
+    writer.judge_newer_pages(Lsn{200});
+    LONGS_EQUAL(2, writer.statistics().suspects_total);
+    LONGS_EQUAL(2, writer.statistics().pages_torn_allowed);
+    LONGS_EQUAL(2, writer.suspects().size());
+    CHECK(writer.suspects()[0].block == 0 && writer.suspects()[0].page_lsn == Lsn{99});
+    CHECK(writer.suspects()[1].block == 3 && writer.suspects()[1].page_lsn == Lsn{201});
+    CHECK(writer.suspects()[1].file == "base/5/7.1");
 }
