@@ -36,6 +36,7 @@ constexpr OptionSpec options[] = {
     {"no_get_wal", Kind::flag, "place WAL in pg_wal whatever recovery_options says"},
     {"tablespace", Kind::repeated, "NAME:PATH, a new place for a tablespace (may be repeated)"},
     {"jobs", Kind::text, "copy with this many threads (default: parallel_jobs, at least 2)"},
+    {"verify", Kind::flag, "read reflinked files too, although the file system or their page checksums guard them"},
     {"no_verify", Kind::flag, "do not hold the files against the backup manifest: take a damaged backup as it is"},
     {"dry_run", Kind::flag, "show the plan and stop"},
     {"json", Kind::flag, "print plan and summary as JSON"},
@@ -114,6 +115,9 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Confi
     if (given.flag("get_wal") && given.flag("no_get_wal")) {
         throw Error(ErrorCode::invalid_argument, "get-wal and no-get-wal are both given");
     }
+    if (given.flag("verify") && given.flag("no_verify")) {
+        throw Error(ErrorCode::invalid_argument, "verify and no-verify are both given");
+    }
     restore::PlanRequest wanted;
     wanted.backup = given.text("backup").value_or("");
     wanted.destination = given.text("destination").value_or("");
@@ -122,6 +126,7 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Confi
     wanted.tablespaces = restore::parse_tablespace_mapping(given.all("tablespace"));
     wanted.get_wal = given.flag("get_wal") || (server.get_wal_by_default && !given.flag("no_get_wal"));
     wanted.verify = !given.flag("no_verify");
+    wanted.read_shared = given.flag("verify");
     wanted.cofferctl = find_cofferctl();
     wanted.config_file = std::filesystem::absolute(config_file);
     wanted.canceled = stop_asked(request.stop_fd);

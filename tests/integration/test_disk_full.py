@@ -107,24 +107,3 @@ def test_a_restore_without_room_is_refused_before_the_first_byte(primary, box, d
     assert done.returncode == 1
     assert "no space" in (done.stdout + done.stderr).lower() or "room" in done.stderr.lower()
     assert os.listdir(target) == []
-
-
-@pytest.mark.parametrize("kind, megabytes", [("btrfs", 512), ("xfs", 512)])
-def test_a_restore_on_one_file_system_shares_its_blocks(place, primary, disk, kind, megabytes):
-    volume = disk(kind, megabytes, kind)
-    box = Box(os.path.join(volume.mount_point, "box"))
-    primary.pgbench("-i", "-q", "-s", "8")
-    protect(box, primary)
-    backup = box.backup("main")
-    os.sync()
-    before = volume.free()
-    restored = box.restore("main", backup, os.path.join(volume.mount_point, "restored"))
-    os.sync()
-    size = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(os.path.join(restored.data, "base")) for f in files)
-    assert size > 100 * MEGABYTE
-    # The WAL is copied (it is decompressed), the data files are not.
-    assert before - volume.free() < size / 2
-    restored.start()
-    judge.wait_promoted(restored)
-    assert restored.value("select count(*) from pgbench_accounts") == 800000
-    restored.stop()

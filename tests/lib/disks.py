@@ -20,9 +20,16 @@ class Disk:
         with open(self.image, "wb") as image:
             image.truncate(megabytes << 20)
         processes.run(_MAKE[kind] + [self.image])
-        processes.run(["mount", "-o", "loop", self.image, self.mount_point])
+        self.attach()
         processes.make_directory(self.mount_point)
         self._ballast = os.path.join(self.mount_point, "ballast")
+
+    def attach(self):
+        processes.run(["mount", "-o", "loop", self.image, self.mount_point])
+
+    def detach(self):
+        """Everything is on the image then, and nothing in memory."""
+        processes.run(["umount", self.mount_point])
 
     def free(self):
         status = os.statvfs(self.mount_point)

@@ -6,7 +6,8 @@
 // Files and directories are made with the modes that PostgreSQL demands (0600, 0700) and the owner given, whatever the
 // source has, so that nothing is readable by others even for a moment. Symbolic links and special files are not copied
 // (tablespace links are made anew by the caller). Where a checksum is known, the very bytes that are written (with a
-// reflink: those that are shared) are held against it: reading costs little beside what a bad page costs later.
+// reflink: those that are shared, unless something else guards them) are held against it: reading costs little beside
+// what a bad page costs later.
 // Errors: io, no_space, permission_denied, canceled, corrupt (naming the file).
 #include <sys/types.h>
 
@@ -30,8 +31,8 @@ struct TreeEntry {
     std::string path;  // relative to the root of the tree
     std::uint64_t size = 0;
     bool directory = false;
-    std::optional<std::uint32_t> crc32c =
-        std::nullopt;  // what its content must have; what is copied is held against it
+    bool guarded = false;                   // needs no reading when it is reflinked: guard.h
+    std::optional<std::uint32_t> crc32c{};  // what its content must have; what is copied is held against it
 };
 
 struct Tree {

@@ -8,6 +8,7 @@
 #include "lib/base/error.h"
 #include "lib/restore/choose.h"
 #include "lib/restore/fitness.h"
+#include "lib/restore/guard.h"
 #include "lib/restore/manifest_check.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/timeline_history.h"
@@ -181,6 +182,10 @@ class Planner {
             return reflink;
         };
         plan_.reflink = add_tree(plan_.data);
+        if (plan_.reflink && plan_.verify && !request_.read_shared) {
+            plan_.guarded_by = mark_guarded(plan_.data, plan_.backup);
+            for (Tree& tree : plan_.tablespace_trees) (void)mark_guarded(tree, plan_.backup);
+        }
         for (const Tree& tree : plan_.tablespace_trees) add_tree(tree);
         needs.push_back({plan_.destination, plan_.wal_bytes() + room_for_starting});
         check_space(needs);
