@@ -80,7 +80,6 @@ void BackupRun::begin_record(const std::string& backup_id) {
     info_.status = catalogue::BackupStatus::started;
     info_.version = facts_.version;
     info_.pgdata = facts_.data_directory;
-    info_.tablespaces = facts_.tablespaces;
     info_.xlog_segment_size = facts_.segment_size;
     info_.config_file = facts_.config_file;
     info_.hba_file = facts_.hba_file;
@@ -104,6 +103,7 @@ void BackupRun::make() {
     options.server_verifies = facts_.data_checksums && !facts_.can_read_files;
     image::BaseBackup backup(replication_, options);
     const image::BaseBackupBegin& begin = backup.begin();
+    info_.tablespaces = name_tablespaces(sql_, begin.tablespaces);
     info_.begin_xlog = begin.begin;
     info_.timeline = begin.timeline;
     info_.begin_wal =

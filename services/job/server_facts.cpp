@@ -75,15 +75,23 @@ ServerFacts ask_server(pg::PgConn& conn) {
     facts.config_file = settings["config_file"];
     facts.hba_file = settings["hba_file"];
     facts.ident_file = settings["ident_file"];
-    const pg::PgResult spaces = conn.exec(
-        "SELECT oid, spcname, pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''",
-        soon());
-    for (int row = 0; row < spaces.rows(); ++row) {
-        facts.tablespaces.push_back({std::string(spaces.text(row, 1)),
-                                     static_cast<std::uint32_t>(spaces.number(row, 0)),
-                                     std::string(spaces.text(row, 2))});
-    }
     return facts;
+}
+
+std::vector<catalogue::Tablespace> name_tablespaces(pg::PgConn& conn, const std::vector<image::TablespaceRow>& rows) {
+    const pg::PgResult names = conn.exec("SELECT oid, spcname FROM pg_tablespace", soon());
+    std::map<std::uint32_t, std::string> name_of;
+    for (int row = 0; row < names.rows(); ++row) {
+        name_of[static_cast<std::uint32_t>(names.number(row, 0))] = names.text(row, 1);
+    }
+    std::vector<catalogue::Tablespace> tablespaces;
+    for (const image::TablespaceRow& row : rows) {
+        if (!row.oid) continue;
+        const auto name = name_of.find(*row.oid);
+        tablespaces.push_back(
+            {name != name_of.end() ? name->second : std::to_string(*row.oid), *row.oid, row.location});
+    }
+    return tablespaces;
 }
 
 std::vector<catalogue::BadPage> recheck_pages(pg::PgConn& conn, std::vector<catalogue::BadPage> suspects, Lsn begin) {

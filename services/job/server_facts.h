@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/catalogue/backup_info.h"
+#include "lib/image/backup_stream.h"
 #include "lib/pg/conn.h"
 
 namespace coffer::job {
@@ -18,10 +19,13 @@ struct ServerFacts {
     wal::SegmentSize segment_size;
     // Empty where the role may not read them (pg_read_all_settings).
     std::string data_directory, config_file, hba_file, ident_file;
-    std::vector<catalogue::Tablespace> tablespaces;
 };
 
 ServerFacts ask_server(pg::PgConn& conn);
+
+// What the record says of the tablespaces that a base backup holds: those that the server listed when it began, for
+// others may have come or gone since anybody asked. One that was dropped meanwhile has its oid for a name.
+std::vector<catalogue::Tablespace> name_tablespaces(pg::PgConn& conn, const std::vector<image::TablespaceRow>& rows);
 
 // Of pages that were wrong when the backup read them, those that are damaged in truth. A page that the server was
 // writing in the same moment is read again: it is whole now and newer than the backup's begin, so WAL mends it. Where
