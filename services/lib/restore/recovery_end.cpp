@@ -50,6 +50,13 @@ class Search {
 
   private:
     [[nodiscard]] Lsn last_byte_of_backup() const { return Lsn{q_.backup.end_xlog.value - 1}; }
+    // Recovery must read the record at which it stops whole, and one segment more, whatever it looks ahead for.
+    [[nodiscard]] std::size_t last_piece_for(const Landmark& mark) const {
+        const std::size_t last = q_.chain.pieces.size() - 1;
+        const std::size_t begins_in = q_.chain.index_of(mark.start).value_or(last);
+        const std::size_t ends_in = q_.chain.index_of(Lsn{mark.end.value - 1}).value_or(last);
+        return std::min(std::max(begins_in + 1, ends_in), last);
+    }
     [[nodiscard]] Lsn segment_end(std::size_t index) const { return q_.chain.pieces[index].segment.end(q_.chain.size); }
 
     void check_canceled() const {
@@ -204,6 +211,7 @@ class Search {
         require_no_stop_within_backup();
         const SegmentFacts facts = last_facts(q_.chain.pieces.size());
         if (!facts.latest || !later_than_target(*facts.latest)) {
+            if (const auto earlier = stop_of_a_faster_clock(facts)) return stop_in(*earlier);
             const std::string last = facts.last ? "the last commit held is of " + format_utc(facts.last->time)
                                                 : std::string("no commit is held behind the backup");
             refuse_unreached("the target time is not before the last commit held (" + last + ")", facts);
@@ -226,12 +234,26 @@ class Search {
         return stop_in(answer);
     }
 
+    // Commit times go back a little where a server with a slower clock took over: then an earlier commit may be later
+    // than the target though the last is not. The piece that holds one.
+    [[nodiscard]] std::optional<std::size_t> stop_of_a_faster_clock(const SegmentFacts& facts) const {
+        if (!facts.latest || q_.target.time > *facts.latest + clock_margin) return std::nullopt;
+        std::optional<std::size_t> found;
+        read(*q_.chain.index_of(last_byte_of_backup()), [&](const Landmark& mark) {
+            if (mark.kind != Landmark::Kind::transaction_end || mark.start < q_.backup.end_xlog) return true;
+            if (later_than_target(mark.time)) found = q_.chain.index_of(mark.start);
+            return !found;
+        });
+        return found;
+    }
+
     // The exact place within the segment, for the plan.
     [[nodiscard]] RecoveryEnd stop_in(std::size_t index) const {
         RecoveryEnd end{std::min(index + 1, q_.chain.pieces.size() - 1), {}, {}, {}, {}};
         read(index, [&](const Landmark& mark) {
             if (mark.kind != Landmark::Kind::transaction_end || mark.start < q_.backup.end_xlog) return true;
             end.end = mark.start;
+            end.last_piece = std::max(end.last_piece, last_piece_for(mark));
             if (later_than_target(mark.time)) return false;
             end.last_commit = mark.time;
             end.last_xid = mark.xid;
@@ -250,7 +272,7 @@ class Search {
         if (q_.backup.end_time && q_.target.time > *q_.backup.end_time + clock_margin) return;
         // Commits from before the backup are in it, whatever is asked.
         const std::optional<WallTime> began = q_.backup.begin_time ? q_.backup.begin_time : q_.backup.end_time;
-        if (began && q_.target.time < *began) refuse_before_backup();
+        if (began && q_.target.time < *began - clock_margin) refuse_before_backup();
         read(*q_.chain.index_of(q_.backup.begin_xlog), [&](const Landmark& mark) {
             if (mark.start >= q_.backup.end_xlog) return false;
             if (mark.start < q_.backup.begin_xlog || mark.kind != Landmark::Kind::transaction_end) return true;
@@ -270,7 +292,6 @@ class Search {
         const std::size_t last = q_.chain.pieces.size() - 1;
         const std::size_t first = q_.chain.index_of(q_.target.lsn).value_or(last);
         std::optional<Landmark> found;
-        std::size_t found_in = first;
         read(first, [&](const Landmark& mark) {
             if (mark.start < q_.target.lsn) return true;
             found = mark;
@@ -278,8 +299,7 @@ class Search {
         });
         if (!found)
             refuse_unreached("no record begins at the target or behind it", last_facts(segments_back_for_information));
-        found_in = q_.chain.index_of(found->start).value_or(last);
-        return {std::min(found_in + 1, last), q_.target.inclusive ? found->end : found->start, {}, {}, {}};
+        return {last_piece_for(*found), q_.target.inclusive ? found->end : found->start, {}, {}, {}};
     }
 
     [[nodiscard]] bool fits(const Landmark& mark) const {
@@ -304,7 +324,6 @@ class Search {
             }
             return true;
         });
-        const std::size_t last = q_.chain.pieces.size() - 1;
         if (!found) {
             const char* const what = q_.target.kind == TargetKind::name
                                          ? "there is no restore point of this name in the WAL held behind the backup"
@@ -318,7 +337,7 @@ class Search {
             end.last_commit = found->time;
             end.last_xid = found->xid;
         }
-        end.last_piece = std::min(q_.chain.index_of(found->start).value_or(last) + 1, last);
+        end.last_piece = last_piece_for(*found);
         return end;
     }
 

@@ -223,3 +223,42 @@ TEST(RecoveryEnd, WarnsWhenTheUnfinishedSegmentIsDamagedBeforeItsLastRecord) {
     CHECK(found.end == box.commits[10]);
     CHECK(found.warning.find(box.commits[10].to_string()) != std::string::npos);
 }
+
+TEST(RecoveryEnd, NeedsAllSegmentsOfTheRecordAtWhichItStops) {
+    // Behind segment 10: a record over three segments and more, and a commit.
+    const Lsn target = box.wal.position();
+    const Lsn long_record = box.wal.filler(std::size_t{7} << 19);
+    const Lsn commit = box.wal.commit(2000, at_second(100));
+    const std::uint64_t last = box.wal.position().value >> 20;
+    for (std::uint64_t number = 10; number <= last; ++number) box.put(number, number == last);
+    fs::remove(box.server.streaming_wals_directory / (box.name(10) + ".partial"));
+    for (const bool inclusive : {true, false}) {
+        const RecoveryEnd end = box.find(to(TargetKind::lsn, 0, target, "", inclusive));
+        UNSIGNED_LONGS_EQUAL((commit.value >> 20) - 5, end.last_piece);
+        CHECK(end.end == (inclusive ? commit : long_record));
+    }
+}
+
+TEST(RecoveryEnd, FindsATimeThatASlowerClockCameBackTo) {
+    box.wal.commit(2000, at_second(60));
+    const Lsn stop = box.wal.position();
+    box.wal.commit(2001, at_second(62));
+    box.wal.commit(2002, at_second(61));
+    box.wal.fill_segment();
+    box.wal.commit(2003, at_second(30));  // another server goes on, half a minute behind
+    for (const std::uint64_t number : {10, 11}) box.put(number, number == 11);
+    fs::remove(box.server.streaming_wals_directory / (box.name(10) + ".partial"));
+    const RecoveryEnd end = box.find(to_time(61));
+    CHECK(end.end == stop);
+    CHECK(end.last_commit == at_second(60));
+    CHECK(box.refusal(to_time(62)).code() == ErrorCode::target_unreachable);
+}
+
+TEST(RecoveryEnd, TrustsCommitsRatherThanTheClockOfTheBox) {
+    box.backup.begin_time = at_second(300);
+    box.backup.end_time = at_second(306);
+    CHECK(box.find(to_time(7)).end == box.commits[8]);
+    box.backup.begin_time = at_second(3600);
+    box.backup.end_time = at_second(3606);
+    CHECK(box.refusal(to_time(7)).code() == ErrorCode::target_unreachable);
+}
