@@ -35,6 +35,7 @@ Landmark landmark_of(const wal::RecordView& record) {
     mark.time = event->time;
     mark.name = std::move(event->name);
     if (event->ends_transaction()) mark.kind = Landmark::Kind::transaction_end;
+    mark.committed = event->kind == wal::EventKind::commit;
     if (event->kind == wal::EventKind::restore_point) mark.kind = Landmark::Kind::restore_point;
     return mark;
 }

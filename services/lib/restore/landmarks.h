@@ -17,9 +17,10 @@ struct Landmark {
     Kind kind = Kind::other;
     Lsn start;
     Lsn end;
-    std::uint32_t xid = 0;  // transaction_end: of the prepared transaction where it was one
-    WallTime time;          // transaction_end
-    std::string name;       // restore_point
+    std::uint32_t xid = 0;   // transaction_end: of the prepared transaction where it was one
+    WallTime time;           // transaction_end
+    bool committed = false;  // transaction_end: else it was rolled back
+    std::string name;        // restore_point
 };
 
 // false ends the reading.

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "lib/base/error.h"
+#include "lib/restore/branches.h"
 #include "lib/restore/choose.h"
 #include "lib/restore/fitness.h"
 #include "lib/restore/guard.h"
@@ -52,6 +53,10 @@ class Planner {
         plan_.end =
             find_recovery_end({server_, plan_.backup, plan_.target, plan_.chain, plan_.identity, request_.canceled});
         if (!plan_.end.warning.empty()) plan_.warnings.push_back(plan_.end.warning);
+        for (const LeftCommit& left :
+             commits_left_out(server_, *holdings_, plan_.path, plan_.identity, request_.canceled)) {
+            plan_.warnings.push_back(describe(left));
+        }
         trim_chain();
         list_files();
         make_settings();
