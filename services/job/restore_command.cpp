@@ -36,7 +36,7 @@ constexpr OptionSpec options[] = {
     {"no_get_wal", Kind::flag, "place WAL in pg_wal whatever recovery_options says"},
     {"tablespace", Kind::repeated, "NAME:PATH, a new place for a tablespace (may be repeated)"},
     {"jobs", Kind::text, "copy with this many threads (default: parallel_jobs, at least 2)"},
-    {"verify", Kind::flag, "read reflinked files too, although the file system or their page checksums guard them"},
+    {"verify", Kind::flag, "read reflinked files too where the file system finds damage by itself"},
     {"no_verify", Kind::flag, "do not hold the files against the backup manifest: take a damaged backup as it is"},
     {"dry_run", Kind::flag, "show the plan and stop"},
     {"json", Kind::flag, "print plan and summary as JSON"},

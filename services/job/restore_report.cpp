@@ -44,7 +44,7 @@ nlohmann::json plan_object(const Plan& plan) {
                           {"bytes", plan.bytes()},
                           {"reflink", plan.reflink},
                           {"verified", plan.verify},
-                          {"guarded_by", plan.guarded_by},
+                          {"shared_files_read", plan.reads_shared},
                           {"wal_bytes", plan.wal_bytes()},
                           {"get_wal", plan.get_wal},
                           {"unfinished_segment", plan.uses_unfinished_segment},
@@ -106,9 +106,7 @@ std::string plan_text(const Plan& plan) {
         "  timeline     {}\n"
         "  WAL          {}\n",
         end_text(plan), plan.timeline, wal_text(plan));
-    if (!plan.guarded_by.empty()) {
-        text += fmt::format("  not read     files that {} guard (--verify reads them too)\n", plan.guarded_by);
-    }
+    if (!plan.reads_shared) text += "  not read     shared files: btrfs finds damage by itself (--verify reads them)\n";
     for (const std::string& warning : plan.warnings) text += "WARNING: " + warning + "\n";
     return text;
 }
@@ -127,9 +125,8 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         "     {}\n"
         "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
         "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
-        took.count(), plan.files(), plan.verify && plan.guarded_by.empty() ? " (verified)" : "",
-        megabytes(plan.bytes()), megabytes(plan.wal_bytes()), quoted_for_shell(plan.destination.string()),
-        after_start(plan));
+        took.count(), plan.files(), plan.verify && plan.reads_shared ? " (verified)" : "", megabytes(plan.bytes()),
+        megabytes(plan.wal_bytes()), quoted_for_shell(plan.destination.string()), after_start(plan));
 }
 
 std::string summary_json(const Plan& plan, std::chrono::duration<double> took) {

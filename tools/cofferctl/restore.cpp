@@ -91,7 +91,7 @@ Command restore_command() {
              {"--standby-mode", Kind::flag, "make it a standby"},
              {"--get-wal", Kind::flag, "fetch WAL from here during recovery"},
              {"--no-get-wal", Kind::flag, "copy the WAL that is needed"},
-             {"--verify", Kind::flag, "read reflinked files too that the file system or page checksums guard"},
+             {"--verify", Kind::flag, "read reflinked files too where the file system finds damage by itself"},
              {"--no-verify", Kind::flag, "take a damaged backup as it is, without looking at its manifest"},
              {"--tablespace", Kind::repeated, "NAME:DIRECTORY, may be repeated"},
              {"-j,--jobs", Kind::text, "files copied at the same time"},

@@ -108,7 +108,7 @@ void run_task(const Task& task, bool reflink, const CopyControl& control) {
         out = create_file(target, control.owner);
     }
     const bool linked = reflink && ::ioctl(out.get(), FICLONE, in.get()) == 0;
-    if (task.entry->crc32c && !(linked && task.entry->guarded)) {
+    if (task.entry->crc32c && !(linked && task.tree->guarded)) {
         copy_checked(*task.tree, *task.entry, target, linked, control, in.get(), out.get());
         return;
     }

@@ -6,7 +6,7 @@
 // Files and directories are made with the modes that PostgreSQL demands (0600, 0700) and the owner given, whatever the
 // source has, so that nothing is readable by others even for a moment. Symbolic links and special files are not copied
 // (tablespace links are made anew by the caller). Where a checksum is known, the very bytes that are written (with a
-// reflink: those that are shared, unless something else guards them) are held against it: reading costs little beside
+// reflink: those that are shared, unless the file system guards them) are held against it: reading costs little beside
 // what a bad page costs later.
 // Errors: io, no_space, permission_denied, canceled, corrupt (naming the file).
 #include <sys/types.h>
@@ -31,7 +31,6 @@ struct TreeEntry {
     std::string path;  // relative to the root of the tree
     std::uint64_t size = 0;
     bool directory = false;
-    bool guarded = false;                   // needs no reading when it is reflinked: guard.h
     std::optional<std::uint32_t> crc32c{};  // what its content must have; what is copied is held against it
 };
 
@@ -40,6 +39,7 @@ struct Tree {
     Path target;
     std::string prefix;              // of its paths in the backup manifest: "pg_tblspc/16384/", or empty
     std::vector<TreeEntry> entries;  // a directory before what is in it
+    bool guarded = false;            // its files need no reading when they are reflinked: guard.h
     std::uint64_t bytes = 0;
     std::uint64_t files = 0;
 };

@@ -7,12 +7,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <sstream>
-
-#include "lib/image/page_checksum.h"
 
 namespace coffer::restore {
 namespace {
@@ -47,19 +45,6 @@ bool file_system_guards(const Path& directory) {
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     int flags = 0;
     return fd && ::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_NOCOW_FL) == 0;
-}
-
-std::string mark_guarded(Tree& tree, const catalogue::BackupInfo& backup) {
-    const bool by_file_system = file_system_guards(tree.source);
-    bool any = false;
-    for (TreeEntry& entry : tree.entries) {
-        if (entry.directory) continue;
-        entry.guarded =
-            by_file_system || (backup.data_checksums && image::first_block_of(tree.prefix + entry.path).has_value());
-        any = any || entry.guarded;
-    }
-    if (!any) return {};
-    return by_file_system ? "the file system's checksums" : "the page checksums of the cluster";
 }
 
 }  // namespace coffer::restore

@@ -188,8 +188,9 @@ class Planner {
         };
         plan_.reflink = add_tree(plan_.data);
         if (plan_.reflink && plan_.verify && !request_.read_shared) {
-            plan_.guarded_by = mark_guarded(plan_.data, plan_.backup);
-            for (Tree& tree : plan_.tablespace_trees) (void)mark_guarded(tree, plan_.backup);
+            plan_.data.guarded = file_system_guards(plan_.data.source);
+            for (Tree& tree : plan_.tablespace_trees) tree.guarded = file_system_guards(tree.source);
+            plan_.reads_shared = !plan_.data.guarded;
         }
         for (const Tree& tree : plan_.tablespace_trees) add_tree(tree);
         needs.push_back({plan_.destination, plan_.wal_bytes() + room_for_starting});

@@ -24,7 +24,7 @@ struct PlanRequest {
     std::map<std::string, Path> tablespaces;
     bool get_wal = false;
     bool verify = true;        // hold the files against the backup manifest
-    bool read_shared = false;  // reflinked ones too that something else guards
+    bool read_shared = false;  // reflinked ones too that the file system guards
     Path cofferctl;            // for the restore_command with get_wal
     Path config_file;          // likewise
     std::function<bool()> canceled;
@@ -40,8 +40,8 @@ struct Plan {
     std::vector<Tree> tablespace_trees;  // in the same order
     std::vector<TreeEntry> apart;        // of the data directory, restored in their own ways: see manifest_check.h
     bool verify = true;
-    bool reflink = false;    // of the data directory
-    std::string guarded_by;  // why reflinked files are not read; empty: all are
+    bool reflink = false;      // of the data directory
+    bool reads_shared = true;  // reflinked files too, whether or not the file system guards them
 
     TimelineId timeline = 0;  // along which recovery goes
     TimelinePath path;
