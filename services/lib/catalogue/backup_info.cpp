@@ -164,6 +164,18 @@ Key status_key() {
             [](const BackupInfo& info) { return std::string(name_of(info.status)); }};
 }
 
+// None says nothing, and neither does an empty text: the mode stays what it is without the key.
+Key mode_key() {
+    Key key = text_key("mode", &BackupInfo::mode);
+    key.read = [](std::string_view text, BackupInfo& info) {
+        std::string mode;
+        read_text(text, mode);
+        if (!mode.empty() && mode != "None") info.mode = mode;
+        return true;
+    };
+    return key;
+}
+
 // An error is one line for whoever reads it with grep.
 Key error_key() {
     Key key = text_key("error", &BackupInfo::error);
@@ -197,7 +209,7 @@ const std::vector<Key>& keys() {
         text_key("hba_file", &BackupInfo::hba_file),
         text_key("ident_file", &BackupInfo::ident_file),
         text_key("included_files", &BackupInfo::included_files),
-        text_key("mode", &BackupInfo::mode),
+        mode_key(),
         text_key("pgdata", &BackupInfo::pgdata),
         text_key("server_name", &BackupInfo::server_name),
         number_key("size", &BackupInfo::size),

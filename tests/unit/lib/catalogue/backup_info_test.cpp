@@ -92,6 +92,13 @@ TEST(BackupInfo, SurvivesItsOwnFormat) {
     STRCMP_EQUAL(info.format().c_str(), again.format().c_str());
 }
 
+TEST(BackupInfo, TakesAnEmptyModeForNone) {
+    for (const char* const text : {"mode=", "mode=''", "mode=None", "mode='None'", ""}) {
+        STRCMP_EQUAL("postgres", BackupInfo::parse(text, "20261123T205429", "here").mode.c_str());
+    }
+    STRCMP_EQUAL("rsync", BackupInfo::parse("mode=rsync", "20261123T205429", "here").mode.c_str());
+}
+
 TEST(BackupInfo, NamesTheLineThatIsWrong) {
     for (const char* const text :
          {"status=DONE\nsize=much\n", "status=DONE\nno equals sign\n", "status=DONE\nbegin_xlog=7\n",
