@@ -159,6 +159,7 @@ class Planner {
                               plan_.configuration.warnings.end());
         RecoverySettings& settings = plan_.settings;
         settings.target = plan_.target;
+        if (!plan_.target.standby_mode) settings.last_transaction = plan_.end.last_transaction;
         settings.major_version = plan_.identity.major_version;
         if (plan_.target.standby_mode && plan_.target.timeline.kind == TargetTimeline::Kind::latest) {
             settings.timeline = "latest";

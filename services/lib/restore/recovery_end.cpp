@@ -257,6 +257,7 @@ class Search {
             if (later_than_target(mark.time)) return false;
             end.last_commit = mark.time;
             end.last_xid = mark.xid;
+            end.last_transaction = mark.start;
             return true;
         });
         const std::size_t first = *q_.chain.index_of(last_byte_of_backup());
@@ -264,6 +265,7 @@ class Search {
             const SegmentFacts earlier = facts_of(--i, q_.backup.end_xlog);
             end.last_commit = time_of(earlier);
             end.last_xid = xid_of(earlier);
+            if (earlier.last) end.last_transaction = earlier.last->start;
         }
         return end;
     }
@@ -321,6 +323,7 @@ class Search {
             if (mark.kind == Landmark::Kind::transaction_end) {
                 end.last_commit = mark.time;
                 end.last_xid = mark.xid;
+                if (mark.start >= q_.backup.end_xlog) end.last_transaction = mark.start;
             }
             return true;
         });
@@ -333,6 +336,7 @@ class Search {
         const bool after = q_.target.kind == TargetKind::name || q_.target.inclusive;
         end.end = after ? found->end : found->start;
         if (end.end < q_.backup.end_xlog) refuse_before_backup();
+        if (after) end.last_transaction.reset();
         if (after && q_.target.kind == TargetKind::xid) {
             end.last_commit = found->time;
             end.last_xid = found->xid;

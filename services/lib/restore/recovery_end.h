@@ -22,6 +22,8 @@ struct RecoveryEnd {
     std::optional<WallTime> last_commit;  // the last commit or abort before that, as far as it was looked at
     std::optional<std::uint32_t> last_xid;
     std::string warning;  // of damage behind the end, that may have cost commits
+    // Where the record of that last commit or abort begins, when the target is a time, or the front of a transaction.
+    std::optional<Lsn> last_transaction{};
 };
 
 struct RecoveryQuestion {

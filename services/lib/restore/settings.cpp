@@ -38,7 +38,14 @@ bool is_neutralised(std::string_view key) {
                        [&](const Neutral& n) { return n.key == key; });
 }
 
-void set_target(std::map<std::string, std::string, std::less<>>& values, const RestoreTarget& target) {
+void set_target(std::map<std::string, std::string, std::less<>>& values, const RecoverySettings& settings) {
+    const RestoreTarget& target = settings.target;
+    if (settings.last_transaction) {
+        values["recovery_target_lsn"] = settings.last_transaction->to_string();
+        values["recovery_target_inclusive"] = "on";
+        if (target.action) values["recovery_target_action"] = name_of(*target.action);
+        return;
+    }
     switch (target.kind) {
         case TargetKind::end:
             return;
@@ -94,7 +101,7 @@ std::string auto_conf(const RecoverySettings& settings, std::string_view existin
         if (settings.major_version >= n.since && settings.major_version <= n.until)
             values[std::string(n.key)] = n.value;
     }
-    set_target(values, settings.target);
+    set_target(values, settings);
     values["recovery_target_timeline"] = settings.timeline;
     values["restore_command"] = settings.restore_command;
 

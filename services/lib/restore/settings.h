@@ -31,6 +31,10 @@ std::string quote_value(std::string_view value);
 
 struct RecoverySettings {
     RestoreTarget target;
+    // Stop behind this record instead, the last one that ends a transaction in front of the target. The same
+    // transactions are there; but the first one behind the target, which PostgreSQL would have replayed up to its
+    // commit, does not hold its locks while people look: a dropped table could not even be read.
+    std::optional<Lsn> last_transaction{};
     std::uint32_t major_version = 0;  // 13 and later
     // What recovery_target_timeline gets: "latest", "current" or a number.
     std::string timeline;

@@ -113,3 +113,17 @@ TEST(RecoverySettings, WarnsOfAStandbyThatCommitsWouldWaitFor) {
     CHECK(!warned("# synchronous_standby_names = 'box'", ""));
     std::filesystem::remove_all(directory);
 }
+
+TEST(RecoverySettings, StopBehindTheLastTransactionInFrontOfTheTarget) {
+    RecoverySettings settings = to_end();
+    settings.target.kind = TargetKind::time;
+    settings.target.time = parse_time("2026-11-23 10:00:00Z").time;
+    settings.target.inclusive = false;
+    settings.target.action = TargetAction::promote;
+    settings.last_transaction = Lsn{0x5000028};
+    const std::string conf = auto_conf(settings, "", {});
+    STRCMP_EQUAL("0/5000028", value(conf, "recovery_target_lsn").c_str());
+    STRCMP_EQUAL("on", value(conf, "recovery_target_inclusive").c_str());
+    STRCMP_EQUAL("promote", value(conf, "recovery_target_action").c_str());
+    STRCMP_EQUAL("", value(conf, "recovery_target_time").c_str());
+}
