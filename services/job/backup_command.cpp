@@ -24,7 +24,7 @@ constexpr std::array options{
 };
 
 // A name that could be taken for an ID or for one of the words that find a backup would never be found.
-void check_name(const std::string& name, const catalogue::Catalogue& catalogue) {
+void check_name(const std::string& name) {
     for (const char* const word :
          {"latest", "last", "oldest", "first", "last-failed", "latest-full", "last-full", "auto"}) {
         if (name == word) throw Error(ErrorCode::invalid_argument, "this name has a meaning of its own", name);
@@ -37,8 +37,13 @@ void check_name(const std::string& name, const catalogue::Catalogue& catalogue) 
     if (name.size() == 15 && name[8] == 'T' && name.find_first_not_of("0123456789T") == name.npos) {
         throw Error(ErrorCode::invalid_argument, "the name looks like the ID of a backup", name, "use another name");
     }
-    if (const auto other = catalogue.find(name)) {
-        throw Error(ErrorCode::invalid_argument, fmt::format("backup {} has this name already", other->backup_id), name,
+}
+
+// A backup that failed gives its name away: whoever tries again means the same one.
+void require_free_name(const std::string& name, const catalogue::Catalogue& catalogue) {
+    for (const catalogue::BackupInfo& other : catalogue.backups()) {
+        if (name.empty() || other.backup_name != name || other.status == catalogue::BackupStatus::failed) continue;
+        throw Error(ErrorCode::invalid_argument, fmt::format("backup {} has this name already", other.backup_id), name,
                     "use another name, or delete that backup");
     }
 }
@@ -87,12 +92,13 @@ JobResult run(const JobRequest& request, ProgressReporter& progress) {
     plan.fast_checkpoint =
         request.options.flag("fast") || (server.immediate_checkpoint && !request.options.flag("spread"));
     if (const auto name = request.options.text("name")) {
-        check_name(*name, catalogue);
+        check_name(*name);
         plan.name = *name;
     }
     catalogue.create_directories();
     const catalogue::ServerBackupLock lock(config, server);
     catalogue.fail_abandoned();
+    require_free_name(plan.name, catalogue);
     return BackupRun(server, plan, progress, request.stop_fd).run();
 }
 

@@ -44,8 +44,13 @@ JobResult BackupRun::run() {
         fail(Error(ErrorCode::internal, error.what()));
         throw;
     }
-    if (info_.status == catalogue::BackupStatus::waiting_for_wals) wait();
-    return {info_.backup_id, info_.error};
+    if (info_.status == catalogue::BackupStatus::failed) {
+        throw Error(ErrorCode::corrupt, info_.error, info_.backup_id,
+                    "mend the server and take another backup; the files of this one are kept until it is deleted: "
+                    "restore --no-verify takes it for what can still be read");
+    }
+    wait();
+    return {info_.backup_id, {}};
 }
 
 void BackupRun::connect() {

@@ -1,5 +1,5 @@
 // coffer-job: the worker that takes one backup or restores one, and ends. Exit status: 0 done, 1 failed, 2 done with a
-// warning (a damaged page, for one), 3 canceled by SIGTERM or SIGINT.
+// warning, 3 canceled by SIGTERM or SIGINT.
 #include <sys/signalfd.h>
 
 #include <array>

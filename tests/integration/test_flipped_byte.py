@@ -104,6 +104,33 @@ def test_a_damaged_data_page_is_listed_and_the_backup_is_not_done(box, protected
     assert path in shown
 
 
+def test_a_backup_with_a_damaged_page_fails_for_its_user_too_and_gives_its_name_away(place, box, protected):
+    box.start("scheduler")
+    path = protected.value("select pg_relation_filepath('filled')")
+
+    def flip_on_server():
+        protected.query("checkpoint")
+        protected.stop()
+        flip(os.path.join(protected.data, path), 2 * 8192 + 5000)
+        protected.start()
+        box.wait_streaming(protected)
+
+    flip_on_server()
+    done = box.cofferctl("backup", "main", "--wait", "--name", "weekly", check=False)
+    assert done.returncode == 1
+    assert f"{path} block 2" in done.stderr and "--no-verify" in done.stderr
+    assert "completed" not in done.stdout + done.stderr
+    damaged = box.backup_ids("main")[-1]
+    flip_on_server()  # mended
+    box.cofferctl("backup", "main", "--wait", "--name", "weekly")
+    begin = box.backup_info("main", damaged)["begin_wal"]
+    box.wait_archived("main", begin)
+    box.cofferctl("delete", "main", protected.backup)
+    assert begin in box.wals("main"), "its WAL went, although its files are kept"
+    restored = os.path.join(processes.make_directory(os.path.join(place, "restored")), "data")
+    box.job("restore", "main", damaged, restored, "--no-verify")
+
+
 def write_page_header(path, block, **fields):
     """Sets fields of a page's header, so that its checksum is wrong: lsn, upper."""
     offset, form = {"lsn": (0, "<II"), "upper": (14, "<H")}[next(iter(fields))]
@@ -127,7 +154,7 @@ def test_a_damaged_page_does_not_pass_for_another_kind(box, protected, header, u
     box.add_server("main", protected, conninfo=protected.conninfo(user=user),
                    streaming_conninfo=protected.conninfo(user=user, dbname="replication"))
     done = box.job("backup", "main", check=False)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 1, done.stderr
     backup = box.backup_ids("main")[-1]
     assert box.backup_info("main", backup)["status"] == "FAILED"
     with open(box.path("main", "meta", f"{backup}-coffer.json"), encoding="utf-8") as extra:
@@ -147,7 +174,7 @@ def test_a_role_without_files_to_read_backs_up_and_finds_damage(box, protected):
     flip(os.path.join(protected.data, path), 2 * 8192 + 5000)
     protected.start()
     done = box.job("backup", "main", check=False)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 1, done.stderr
     backup = box.backup_ids("main")[-1]
     assert box.backup_info("main", backup)["status"] == "FAILED"
     assert f"{path} block 2" in box.cofferctl("show-backup", "main", backup).stdout

@@ -16,9 +16,9 @@ TimelineId timeline_of(std::string_view name) {
     return timeline;
 }
 
-bool needs_wal(const BackupInfo& info) {
+bool needs_wal(const RemainingBackup& backup) {
     // A record that cannot be read may be that of a good backup.
-    return info.status != BackupStatus::failed || info.unreadable;
+    return backup.info.status != BackupStatus::failed || backup.info.unreadable || backup.files_kept;
 }
 
 }  // namespace
@@ -39,11 +39,12 @@ bool WalRelease::releases(std::string_view name) const {
 
 std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining) {
     WalRelease release;
-    for (const auto& [info, standalone] : remaining) {
-        if (!needs_wal(info)) continue;
+    for (const RemainingBackup& backup : remaining) {
+        if (!needs_wal(backup)) continue;
+        const BackupInfo& info = backup.info;
         // It is running and has not said yet from where on it needs WAL, or its record cannot be read.
         if (info.begin_wal.size() != segment_digits) return std::nullopt;
-        if (standalone) {
+        if (backup.standalone) {
             // The end is missing only while it is not known: then everything from its begin on is needed.
             const std::string end = info.end_wal.empty() ? std::string(segment_digits, 'F') : info.end_wal;
             release.needed.emplace_back(info.begin_wal, end);
@@ -53,9 +54,9 @@ std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::
         if (release.before.empty() || info.begin_wal < release.before) release.before = info.begin_wal;
     }
     if (release.before.empty()) return std::nullopt;
-    for (const auto& [info, standalone] : remaining) {
-        if (!needs_wal(info) || standalone) continue;
-        const TimelineId timeline = timeline_of(info.begin_wal);
+    for (const RemainingBackup& backup : remaining) {
+        if (!needs_wal(backup) || backup.standalone) continue;
+        const TimelineId timeline = timeline_of(backup.info.begin_wal);
         if (timeline != timeline_of(release.before)) release.protected_timelines.push_back(timeline);
     }
     return release;
@@ -63,10 +64,15 @@ std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::
 
 std::vector<RemainingBackup> remaining_backups(const config::Server& server) {
     std::vector<RemainingBackup> remaining;
-    for (BackupInfo& info : Catalogue(server).backups()) {
+    const Catalogue catalogue(server);
+    for (BackupInfo& info : catalogue.backups()) {
+        std::error_code error;
+        // Only a copy that reached its end has one.
+        const bool files_kept =
+            info.end_xlog.valid() && std::filesystem::is_directory(catalogue.data_path(info.backup_id), error);
         const auto keep = read_file(server.meta_directory() / (info.backup_id + "-keep"), 4096);
         const bool standalone = keep && keep->starts_with("standalone");
-        remaining.push_back({std::move(info), standalone});
+        remaining.push_back({std::move(info), standalone, files_kept});
     }
     return remaining;
 }

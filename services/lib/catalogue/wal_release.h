@@ -5,7 +5,8 @@
 // WAL before the begin of the oldest one that remains. Backups kept as "standalone" do not count as older: of them only
 // the WAL from begin to end is needed. WAL of timelines that a remaining backup (other than the oldest) is on is never
 // touched, and histories never go. When no backup is left, all WAL stays: it may still be wanted by a backup stored
-// elsewhere.
+// elsewhere. Beyond Barman's rule: a FAILED backup counts while its files are kept (its pages were damaged on the
+// server), since restore --no-verify takes it.
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ namespace coffer::catalogue {
 struct RemainingBackup {
     BackupInfo info;
     bool standalone = false;  // kept with target "standalone"
+    bool files_kept = false;  // there is a whole data directory, even where the backup is FAILED
 };
 
 struct WalRelease {
@@ -34,7 +36,7 @@ struct WalRelease {
 // nullopt: nothing may go. remaining: without the deleted one, in any order.
 std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining);
 
-// The backups of the catalogue, with what their "-keep" files say.
+// The backups of the catalogue, with what their "-keep" files and their directories say.
 std::vector<RemainingBackup> remaining_backups(const config::Server& server);
 
 }  // namespace coffer::catalogue

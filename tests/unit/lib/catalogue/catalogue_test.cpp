@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/wal_release.h"
 
 using namespace coffer;
 using namespace coffer::catalogue;
@@ -168,6 +169,21 @@ TEST(Catalogue, FinishesARemovalThatACrashCutOff) {
     LONGS_EQUAL(1, catalogue.finish_removals().size());
     CHECK(std::filesystem::is_empty(server.basebackups_directory));
     CHECK(std::filesystem::is_empty(server.meta_directory()));
+}
+
+TEST(Catalogue, TellsWhichFailedBackupsStillHaveTheirFiles) {
+    const Catalogue catalogue(server);
+    for (const char* const end : {"0/3000100", "", "0/3000100"}) {
+        BackupInfo info = catalogue.get(add(BackupStatus::failed));
+        if (*end != '\0') info.end_xlog = *Lsn::parse(end);
+        catalogue.save(info);
+    }
+    catalogue.discard_trees("20261123T200002");
+    const std::vector<RemainingBackup> remaining = remaining_backups(server);
+    LONGS_EQUAL(3, remaining.size());
+    CHECK(remaining[0].files_kept);
+    CHECK(!remaining[1].files_kept);  // its copy never ended
+    CHECK(!remaining[2].files_kept);
 }
 
 TEST(Catalogue, KeepsWhatOnlyCofferKnows) {

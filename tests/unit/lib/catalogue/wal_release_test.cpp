@@ -52,6 +52,15 @@ TEST(WalRelease, FreesNothingWhileAnOlderBackupNeedsIt) {
     CHECK(wal_released_by(deleted, {newer, failed}).has_value());
 }
 
+TEST(WalRelease, KeepsWhatAFailedBackupNeedsWhileItsFilesAreThere) {
+    const auto newer = backup("20260106T000000", "000000010000000000000020", "000000010000000000000021");
+    auto damaged =
+        backup("20260104T000000", "000000010000000000000005", "000000010000000000000006", BackupStatus::failed);
+    CHECK(wal_released_by(deleted, {newer, damaged}).has_value());
+    damaged.files_kept = true;
+    CHECK(!wal_released_by(deleted, {newer, damaged}).has_value());
+}
+
 TEST(WalRelease, KeepsTheRangesOfStandaloneBackups) {
     const auto release =
         wal_released_by(deleted, {standalone("20260104T000000", "000000010000000000000005", "000000010000000000000006"),
