@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -19,6 +20,18 @@ bool still_there(int fd, const Path& path) {
            mine.st_dev == current.st_dev;
 }
 
+// The lock of root would be in everybody's way for ever once root was killed: it gets the owner of its directory. Not a
+// file that somebody put there for root to give away.
+void give_to_owner_of_directory(int fd, const Path& path) {
+    struct stat mine {};
+    struct stat above {};
+    if (::geteuid() != 0 || ::stat(path.parent_path().c_str(), &above) != 0 || ::fstat(fd, &mine) != 0) return;
+    if (mine.st_uid == above.st_uid || !S_ISREG(mine.st_mode) || mine.st_nlink != 1 || mine.st_size != 0) return;
+    if (::fchown(fd, above.st_uid, above.st_gid) != 0) {
+        throw Error::from_errno(errno, "cannot set the owner of file", path.string());
+    }
+}
+
 LockFile lock_or_busy(const Path& path, LockFile::Mode mode, std::string what, std::string where, std::string remedy) {
     auto lock = LockFile::try_lock(path, mode);
     if (!lock) throw Error(ErrorCode::busy, std::move(what), std::move(where), std::move(remedy));
@@ -30,7 +43,8 @@ LockFile lock_or_busy(const Path& path, LockFile::Mode mode, std::string what, s
 std::optional<LockFile> LockFile::try_lock(const Path& path, Mode mode) {
     make_directories_durably(path.parent_path());
     for (;;) {
-        UniqueFd fd = files().open(path, O_RDWR | O_CREAT, 0600);
+        UniqueFd fd = files().open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+        give_to_owner_of_directory(fd.get(), path);
         if (::flock(fd.get(), (mode == Mode::shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
             if (errno == EWOULDBLOCK) return std::nullopt;
             if (errno == EINTR) continue;

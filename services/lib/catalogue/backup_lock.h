@@ -16,7 +16,8 @@ class LockFile {
     enum class Mode { exclusive, shared };
 
     LockFile() noexcept = default;
-    // nullopt when somebody else holds it. Creates the file, and its folder where that is missing.
+    // nullopt when somebody else holds it. Creates the file, and its folder where that is missing; what root creates
+    // belongs to the owner of the folder.
     static std::optional<LockFile> try_lock(const Path& path, Mode mode);
     // Does anybody hold it exclusively? Creates nothing.
     static bool held(const Path& path);

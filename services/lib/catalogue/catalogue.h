@@ -66,6 +66,7 @@ class Catalogue {
     [[nodiscard]] std::vector<std::string> backup_ids() const;
     [[nodiscard]] BackupInfo load(const std::string& backup_id) const;
     [[nodiscard]] Path meta_path(std::string_view backup_id, std::string_view suffix) const;
+    bool fail_if_abandoned(const std::string& backup_id) const;
     void remove_marked(std::string_view backup_id) const;
 
     const config::Server& server_;

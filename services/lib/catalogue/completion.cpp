@@ -38,14 +38,18 @@ bool durable(const config::Server& server, const wal::Segment& segment, const Ba
     }
 }
 
-// A backup whose record or WAL is bad must not keep the others waiting.
-bool still_waits(const config::Server& server, const BackupInfo& info) {
-    try {
-        return first_missing_wal(server, info).has_value();
-    } catch (const Error& error) {
-        log_warning("backup {} of server {} cannot become DONE: {}", info.backup_id, server.name, error.what());
-        return true;
-    }
+// False when it still waits, or somebody works on it.
+bool finish_one(const config::Server& server, const Catalogue& catalogue, const std::string& backup_id) {
+    const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
+    if (!lock) return false;
+    // It may have ended, or been removed, while we looked.
+    std::optional<BackupInfo> info = catalogue.find(backup_id);
+    if (!info || info->status != BackupStatus::waiting_for_wals) return false;
+    if (first_missing_wal(server, *info)) return false;
+    info->status = BackupStatus::done;
+    catalogue.save(*info);
+    log_info("backup {} of server {} is DONE: all wal that it needs has arrived", backup_id, server.name);
+    return true;
 }
 
 }  // namespace
@@ -66,15 +70,11 @@ std::vector<std::string> finish_waiting(const config::Server& server) {
     std::vector<std::string> finished;
     for (const BackupInfo& listed : catalogue.backups()) {
         if (listed.status != BackupStatus::waiting_for_wals) continue;
-        const auto lock = LockFile::try_lock(backup_lock_path(server, listed.backup_id), LockFile::Mode::exclusive);
-        if (!lock) continue;
-        // It may have ended, or been removed, while we looked.
-        std::optional<BackupInfo> info = catalogue.find(listed.backup_id);
-        if (!info || info->status != BackupStatus::waiting_for_wals || still_waits(server, *info)) continue;
-        info->status = BackupStatus::done;
-        catalogue.save(*info);
-        log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info->backup_id, server.name);
-        finished.push_back(info->backup_id);
+        try {
+            if (finish_one(server, catalogue, listed.backup_id)) finished.push_back(listed.backup_id);
+        } catch (const Error& error) {  // a bad record, WAL or lock of one must not keep the others waiting
+            log_warning("backup {} of server {} cannot become DONE: {}", listed.backup_id, server.name, error.what());
+        }
     }
     return finished;
 }

@@ -35,6 +35,10 @@ bool is_done(const BackupInfo& info) {
     return info.status == BackupStatus::done;
 }
 
+bool is_unfinished(const BackupInfo& info) {
+    return info.status == BackupStatus::started || info.status == BackupStatus::empty;
+}
+
 }  // namespace
 
 Catalogue::Claim Catalogue::claim_backup_id(const Clock& clock) const {
@@ -58,19 +62,28 @@ Catalogue::Claim Catalogue::claim_backup_id(const Clock& clock) const {
                 "check the clock of this machine");
 }
 
+bool Catalogue::fail_if_abandoned(const std::string& backup_id) const {
+    const auto lock = LockFile::try_lock(backup_lock_path(server_, backup_id), LockFile::Mode::exclusive);
+    if (!lock) return false;
+    BackupInfo info = load(backup_id);  // it may have ended while we looked
+    if (!is_unfinished(info)) return false;
+    info.status = BackupStatus::failed;
+    info.error = "the backup was cut off: the process that wrote it is gone";
+    save(info);
+    log_warning("backup {} of server {} was cut off and is now marked FAILED", backup_id, server_.name);
+    return true;
+}
+
 std::vector<std::string> Catalogue::fail_abandoned() const {
     std::vector<std::string> failed;
-    for (BackupInfo info : backups()) {
-        if (info.status != BackupStatus::started && info.status != BackupStatus::empty) continue;
-        auto lock = LockFile::try_lock(backup_lock_path(server_, info.backup_id), LockFile::Mode::exclusive);
-        if (!lock) continue;
-        info = load(info.backup_id);  // it may have ended while we looked
-        if (info.status != BackupStatus::started && info.status != BackupStatus::empty) continue;
-        info.status = BackupStatus::failed;
-        info.error = "the backup was cut off: the process that wrote it is gone";
-        save(info);
-        log_warning("backup {} of server {} was cut off and is now marked FAILED", info.backup_id, server_.name);
-        failed.push_back(info.backup_id);
+    for (const BackupInfo& info : backups()) {
+        if (!is_unfinished(info)) continue;
+        try {
+            if (fail_if_abandoned(info.backup_id)) failed.push_back(info.backup_id);
+        } catch (const Error& error) {  // one must not keep the others from being looked after
+            log_warning("backup {} of server {} was cut off and cannot be marked FAILED: {}", info.backup_id,
+                        server_.name, error.what());
+        }
     }
     return failed;
 }

@@ -66,6 +66,20 @@ TEST(Completion, RefusesARecordThatDoesNotSayWhatItNeeds) {
     CHECK_THROWS(Error, (void)first_missing_wal(server, info));
 }
 
+TEST(Completion, OneLockThatCannotBeTakenIsNotInTheWayOfTheOthers) {
+    BackupInfo locked = info;
+    locked.backup_id = "20200101T000000";
+    std::filesystem::create_directory(server.basebackups_directory / locked.backup_id);
+    Catalogue(server).save(locked);
+    std::filesystem::create_directory(backup_lock_path(server, locked.backup_id));  // no file, so it cannot be opened
+    std::filesystem::create_directory(server.wals_directory / "0000000100000000");
+    for (const char* const name : {"000000010000000000000003", "000000010000000000000004"}) {
+        write_file_durably(server.wals_directory / "0000000100000000" / name, "x");
+    }
+    LONGS_EQUAL(1, finish_waiting(server).size());
+    CHECK(status() == BackupStatus::done);
+}
+
 TEST(Completion, OneBadRecordIsNotInTheWayOfTheOthers) {
     BackupInfo bad = info;
     bad.backup_id = "20200101T000000";
