@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -103,7 +102,7 @@ void run_task(const Task& task, bool reflink, const CopyControl& control) {
     const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
     UniqueFd out;
     if (task.length < task.entry->size) {
-        out = files().open(target, O_WRONLY);  // made before the threads started
+        out = open_target(target, O_WRONLY);  // made before the threads started
     } else {
         out = create_file(target, control.owner);
     }
@@ -140,21 +139,6 @@ std::vector<Task> tasks_of(const Tree& tree, bool reflink, const CopyControl& co
 
 void check_canceled(const CopyControl& control) {
     if (control.canceled && control.canceled()) throw Error(ErrorCode::canceled, "the restore was canceled");
-}
-
-void make_directory(const Path& path, const std::optional<Owner>& owner) {
-    if (::mkdir(path.c_str(), 0700) != 0) {
-        if (errno != EEXIST) fail("cannot create directory", path);
-        // Only the owner may; a directory of somebody else that we may write to stays as it is.
-        if (::chmod(path.c_str(), 0700) != 0 && errno != EPERM) fail("cannot set the mode of directory", path);
-    }
-    if (owner && ::chown(path.c_str(), owner->user, owner->group) != 0) fail("cannot set the owner of directory", path);
-}
-
-UniqueFd create_file(const Path& path, const std::optional<Owner>& owner) {
-    UniqueFd fd = files().open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of file", path);
-    return fd;
 }
 
 void copy_file(const Tree& tree, const TreeEntry& entry, const Path& target, const CopyControl& control) {

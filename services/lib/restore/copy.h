@@ -3,14 +3,12 @@
 // kernel's own copy, else read and write. Nothing is synced here: one syncfs at the end costs less than one fsync per
 // file.
 //
-// Files and directories are made with the modes that PostgreSQL demands (0600, 0700) and the owner given, whatever the
-// source has, so that nothing is readable by others even for a moment. Symbolic links and special files are not copied
-// (tablespace links are made anew by the caller). Where a checksum is known, the very bytes that are written (with a
-// reflink: those that are shared, unless the file system guards them) are held against it: reading costs little beside
-// what a bad page costs later.
-// Errors: io, no_space, permission_denied, canceled, corrupt (naming the file).
-#include <sys/types.h>
-
+// Files and directories are made (target_files.h) with the modes that PostgreSQL demands (0600, 0700) and the owner
+// given, whatever the source has, so that nothing is readable by others even for a moment. Symbolic links and special
+// files are not copied (tablespace links are made anew by the caller). Where a checksum is known, the very bytes that
+// are written (with a reflink: those that are shared, unless the file system guards them) are held against it: reading
+// costs little beside what a bad page costs later. Errors: io, no_space, permission_denied, canceled, corrupt (naming
+// the file).
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -19,13 +17,9 @@
 #include <vector>
 
 #include "lib/base/files.h"
+#include "lib/restore/target_files.h"
 
 namespace coffer::restore {
-
-struct Owner {
-    uid_t user;
-    gid_t group;
-};
 
 struct TreeEntry {
     std::string path;  // relative to the root of the tree
@@ -59,12 +53,8 @@ struct CopyControl {
 
 // Throws canceled when control.canceled says so.
 void check_canceled(const CopyControl& control);
-// Creates a directory with mode 0700 and the owner; one that is there already is given both.
-void make_directory(const Path& path, const std::optional<Owner>& owner);
-// Opens a new or emptied file with mode 0600 and the owner.
-UniqueFd create_file(const Path& path, const std::optional<Owner>& owner);
 
-// Copies all of it. source and target of each tree are there already (target empty).
+// Copies all of it. source and target of each tree are there already (target empty, as real_path() gives it).
 void copy_trees(const std::vector<Tree>& trees, const CopyControl& control);
 // One file, in this thread; held against the checksum if there is one.
 void copy_file(const Tree& tree, const TreeEntry& entry, const Path& target, const CopyControl& control);

@@ -23,14 +23,6 @@ bool is_within(const Path& inner, const Path& outer) {
     return outer_end == outer.end();
 }
 
-// Without symbolic links as far as it exists, without a slash at the end.
-Path resolved(const Path& path) {
-    std::error_code ignored;
-    Path real = fs::weakly_canonical(path, ignored);
-    if (ignored) real = path.lexically_normal();
-    return real.has_filename() ? real : real.parent_path();
-}
-
 void require_absolute(const Path& path, const char* what) {
     if (!path.is_absolute()) {
         throw Error(ErrorCode::invalid_argument, fmt::format("the {} is not an absolute path", what), path.string(),
@@ -101,12 +93,12 @@ std::vector<TablespaceTarget> place_tablespaces(const catalogue::BackupInfo& bac
     }
     for (const TablespaceTarget& one : placed) {
         for (const TablespaceTarget& other : placed) {
-            if (&one == &other || !is_within(resolved(one.target), resolved(other.target))) continue;
+            if (&one == &other || !is_within(real_path(one.target), real_path(other.target))) continue;
             throw Error(ErrorCode::invalid_argument,
                         fmt::format("tablespaces '{}' and '{}' would lie in each other", one.name, other.name),
                         one.target.string());
         }
-        if (is_within(resolved(destination), resolved(one.target))) {
+        if (is_within(real_path(destination), real_path(one.target))) {
             throw Error(ErrorCode::invalid_argument, "the data directory would lie in a tablespace",
                         one.target.string());
         }
@@ -128,9 +120,9 @@ std::vector<Path> catalogue_directories(const config::Config& config) {
 
 void check_empty_target(const Path& target, const std::vector<Path>& taken) {
     require_absolute(target, "destination");
-    const Path real = resolved(target);
+    const Path real = real_path(target);
     for (const Path& catalogue : taken) {
-        if (is_within(real, resolved(catalogue)) || is_within(resolved(catalogue), real)) {
+        if (is_within(real, real_path(catalogue)) || is_within(real_path(catalogue), real)) {
             throw Error(ErrorCode::refused, "the destination is part of a catalogue, or contains it", target.string(),
                         "choose a directory outside of " + catalogue.string());
         }

@@ -1,11 +1,8 @@
 #include "lib/restore/execute.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
@@ -14,15 +11,24 @@
 namespace coffer::restore {
 namespace {
 
+// The same plan with destinations that no symbolic link leads to: from here on none is followed.
+Plan with_real_paths(Plan plan) {
+    plan.destination = plan.data.target = real_path(plan.destination);
+    for (std::size_t i = 0; i < plan.tablespaces.size(); ++i) {
+        plan.tablespaces[i].target = plan.tablespace_trees[i].target = real_path(plan.tablespaces[i].target);
+    }
+    return plan;
+}
+
 class Execution {
   public:
     Execution(const Plan& plan, const config::Server& server, const ExecuteControl& control)
-        : plan_(plan), server_(server), control_(control) {
+        : given_(plan), plan_(with_real_paths(plan)), server_(server), control_(control) {
         copy_.owner = plan.owner;
         copy_.jobs = control.jobs;
         copy_.canceled = control.canceled;
-        copy_.explain = [&plan](const Tree& tree, const TreeEntry& entry) {
-            return damaged_blocks(plan.backup, tree, entry);
+        copy_.explain = [this](const Tree& tree, const TreeEntry& entry) {
+            return damaged_blocks(plan_.backup, tree, entry);
         };
         copy_.copied = [this](std::uint64_t bytes) {
             const std::uint64_t done = done_.fetch_add(bytes) + bytes;
@@ -88,14 +94,8 @@ class Execution {
 
     void link_tablespaces() const {
         make_directory(at("pg_tblspc"), plan_.owner);
-        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
-            const Path link = at("pg_tblspc") / std::to_string(tablespace.oid);
-            if (::symlink(tablespace.target.c_str(), link.c_str()) != 0) {
-                throw Error::from_errno(errno, "cannot link the tablespace", link.string());
-            }
-            if (plan_.owner && ::lchown(link.c_str(), plan_.owner->user, plan_.owner->group) != 0) {
-                throw Error::from_errno(errno, "cannot set the owner of the link", link.string());
-            }
+        for (const TablespaceTarget& tablespace : given_.tablespaces) {
+            make_link(tablespace.target, at("pg_tblspc") / std::to_string(tablespace.oid), plan_.owner);
         }
     }
 
@@ -139,7 +139,8 @@ class Execution {
         files().sync_directory(directory);
     }
 
-    const Plan& plan_;
+    const Plan& given_;
+    const Plan plan_;
     const config::Server& server_;
     const ExecuteControl& control_;
     CopyControl copy_;

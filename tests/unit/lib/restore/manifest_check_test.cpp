@@ -115,7 +115,7 @@ TEST(ManifestCheck, AWholeBackupIsCopied) {
     CHECK(warnings.empty());
     copy_trees({data, space}, control());
     CHECK(read_file(root / "to/data/base/5/16384") == relation());
-    for (const TreeEntry& entry : apart) copy_file(data, entry, root / "to/apart", control());
+    for (const TreeEntry& entry : apart) copy_file(data, entry, root / "to" / Path(entry.path).filename(), control());
 }
 
 TEST(ManifestCheck, AFlippedByteStopsTheCopyWithFileAndBlock) {

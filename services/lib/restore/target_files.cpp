@@ -1,0 +1,85 @@
+#include "lib/restore/target_files.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "lib/base/error.h"
+
+namespace coffer::restore {
+namespace {
+
+[[noreturn]] void fail(const char* what, const Path& path) {
+    if (errno == ELOOP) {
+        throw Error(ErrorCode::refused, "a symbolic link lies in the way of the restore", path.string(),
+                    "see who else writes there; then empty the destination and start again");
+    }
+    throw Error::from_errno(errno, what, path.string());
+}
+
+int try_open(const Path& path, int flags, mode_t mode) {
+    open_how how{};
+    how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
+    how.mode = (flags & O_CREAT) != 0 ? mode : 0;
+    how.resolve = RESOLVE_NO_SYMLINKS;
+    for (;;) {
+        long fd = ::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how);
+        // Where the system call is missing or filtered away, at least the last part is no link.
+        if (fd < 0 && errno == ENOSYS) fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd >= 0 || errno != EINTR) return static_cast<int>(fd);
+    }
+}
+
+UniqueFd open_parent(const Path& path) {
+    return open_target(path.parent_path(), O_PATH | O_DIRECTORY);
+}
+
+}  // namespace
+
+Path real_path(const Path& path) {
+    std::error_code ignored;
+    Path real = std::filesystem::weakly_canonical(path, ignored);
+    if (ignored) real = path.lexically_normal();
+    return real.has_filename() ? real : real.parent_path();
+}
+
+UniqueFd open_target(const Path& path, int flags, mode_t mode) {
+    UniqueFd fd(try_open(path, flags, mode));
+    if (!fd) fail("cannot open file", path);
+    return fd;
+}
+
+void make_directory(const Path& path, const std::optional<Owner>& owner) {
+    const UniqueFd parent = open_parent(path);
+    const bool made = ::mkdirat(parent.get(), path.filename().c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) fail("cannot create directory", path);
+    const UniqueFd fd(::openat(parent.get(), path.filename().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) {
+        if (errno == ENOTDIR) errno = ELOOP;  // what open(2) says of a link here; a file would have been refused before
+        fail("cannot open directory", path);
+    }
+    // Only the owner may; a directory of somebody else that we may write to stays as it is.
+    if (!made && ::fchmod(fd.get(), 0700) != 0 && errno != EPERM) fail("cannot set the mode of directory", path);
+    if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of directory", path);
+}
+
+UniqueFd create_file(const Path& path, const std::optional<Owner>& owner) {
+    UniqueFd fd = open_target(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of file", path);
+    return fd;
+}
+
+void make_link(const Path& to, const Path& path, const std::optional<Owner>& owner) {
+    const UniqueFd parent = open_parent(path);
+    const std::string name = path.filename();
+    if (::symlinkat(to.c_str(), parent.get(), name.c_str()) != 0) fail("cannot make link", path);
+    if (owner && ::fchownat(parent.get(), name.c_str(), owner->user, owner->group, AT_SYMLINK_NOFOLLOW) != 0) {
+        fail("cannot set the owner of the link", path);
+    }
+}
+
+}  // namespace coffer::restore
