@@ -22,6 +22,8 @@ constexpr std::array neutral_settings{
     Neutral{"recovery_end_command", ""},
     Neutral{"recovery_min_apply_delay", "0"},
     Neutral{"promote_trigger_file", "", 13, 15},
+    Neutral{"primary_conninfo", ""},
+    Neutral{"primary_slot_name", ""},
     Neutral{"recovery_target", ""},
     Neutral{"recovery_target_time", ""},
     Neutral{"recovery_target_xid", ""},

@@ -67,6 +67,17 @@ TEST(RecoverySettings, NeutralisesArchivingAndKeepsTheOriginals) {
     CHECK(has(conf, "# in postgresql.conf: archive_command = 'send %p'"));
 }
 
+TEST(RecoverySettings, LeavesTheOldStandbysConnectionAndSlotToIt) {
+    const auto main_file = parse_configuration("primary_conninfo = 'host=old'\n");
+    RecoverySettings settings = to_end();
+    settings.target.standby_mode = true;
+    const std::string conf = auto_conf(settings, "primary_slot_name = 'standby1'\n", main_file);
+    STRCMP_EQUAL("", value(conf, "primary_slot_name").c_str());
+    STRCMP_EQUAL("", value(conf, "primary_conninfo").c_str());
+    CHECK(has(conf, "# replaced by coffer restore: primary_slot_name = 'standby1'"));
+    CHECK(has(conf, "# in postgresql.conf: primary_conninfo = 'host=old'"));
+}
+
 TEST(RecoverySettings, SetsExactlyOneTarget) {
     RecoverySettings settings = to_end();
     settings.target.kind = TargetKind::time;
