@@ -127,6 +127,7 @@ class World:
         self.check_restore()
         for each, state in states.items():
             if state == "FAILED":
+                assert not os.path.exists(self.box.path("main", "base", each, "data")), f"half of {each} fills the disk"
                 self.box.cofferctl("delete", "main", each)
 
     def check_archive(self):

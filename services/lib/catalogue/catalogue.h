@@ -52,7 +52,8 @@ class Catalogue {
     [[nodiscard]] Path data_path(std::string_view backup_id) const;    // base/<ID>/data
 
     // Marks every backup left in STARTED or EMPTY (or base/<ID> without a record) whose worker no longer holds its lock
-    // as FAILED. Returns their IDs. Called at the start of the archiver and of each backup.
+    // as FAILED, and discards the files that it had copied. Returns their IDs. Called at the start of the archiver and
+    // of each backup.
     std::vector<std::string> fail_abandoned() const;
     // Removes a backup: first a marker makes it invisible (durable), then the tree and the record go. Throws busy while
     // it is written or read, refused when kept or below minimum_redundancy.

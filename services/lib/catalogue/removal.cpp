@@ -67,6 +67,11 @@ bool Catalogue::fail_if_abandoned(const std::string& backup_id) const {
     if (!lock) return false;
     BackupInfo info = load(backup_id);  // it may have ended while we looked
     if (!is_unfinished(info)) return false;
+    // Nobody will ever use half a copy. Coffer writes two records and Barman one: what Barman may be copying right now,
+    // under a lock of its own, is not ours to discard.
+    const bool ours = std::filesystem::exists(meta_path(backup_id, "-backup.info")) &&
+                      std::filesystem::exists(backup_path(backup_id) / "backup.info");
+    if (ours) discard_trees(backup_id);
     info.status = BackupStatus::failed;
     info.error = "the backup was cut off: the process that wrote it is gone";
     save(info);

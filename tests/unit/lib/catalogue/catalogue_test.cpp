@@ -124,6 +124,7 @@ TEST(Catalogue, FailsABackupWhoseProcessDied) {
         info.backup_id = claim.backup_id;
         info.status = BackupStatus::started;
         catalogue.save(info);
+        std::filesystem::create_directories(catalogue.data_path(info.backup_id) / "base/5");
         ::kill(::getpid(), SIGKILL);
     }
     ::waitpid(child, nullptr, 0);
@@ -132,8 +133,19 @@ TEST(Catalogue, FailsABackupWhoseProcessDied) {
     const auto failed = catalogue.fail_abandoned();
     LONGS_EQUAL(1, failed.size());
     CHECK(catalogue.get(failed[0]).status == BackupStatus::failed);
+    CHECK(!std::filesystem::exists(catalogue.data_path(failed[0])));
     CHECK(catalogue.get(alive.backup_id).status == BackupStatus::empty);
     CHECK(catalogue.fail_abandoned().empty());
+}
+
+TEST(Catalogue, DiscardsOnlyFilesThatNobodyWants) {
+    const Catalogue catalogue(server);
+    const std::string cut_off = add(BackupStatus::started), waits = add(BackupStatus::waiting_for_wals),
+                      damaged = add(BackupStatus::failed), of_barman = add(BackupStatus::started);
+    std::filesystem::remove(server.meta_directory() / (of_barman + "-backup.info"));
+    LONGS_EQUAL(2, catalogue.fail_abandoned().size());
+    CHECK(!std::filesystem::exists(catalogue.data_path(cut_off)));
+    for (const std::string& id : {waits, damaged, of_barman}) CHECK(std::filesystem::exists(catalogue.data_path(id)));
 }
 
 TEST(Catalogue, RemovesABackupWithAllThatBelongsToIt) {
