@@ -152,8 +152,10 @@ std::optional<catalogue::BackupLease> lease(const config::Server& server, restor
     }
 }
 
-JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
-    const auto began = std::chrono::steady_clock::now();
+JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
+    const Clock clock;
+    const WallTime began = clock.now();
+    const MonotonicTime started = clock.monotonic();
     refuse_unsupported(request.options);
     restore::ParsedTarget target = restore::parse_target(target_options(request.options));
     const Path config_file = config::find_config_file(request.config);
@@ -177,9 +179,23 @@ JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
     };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
     restore::execute(plan, server, control);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    print(json ? summary_json(plan, took) : summary_text(plan, took));
+    const std::chrono::duration<double> took = clock.monotonic() - started;
+    print(json ? summary_json(plan, began, took) : summary_text(plan, took));
     return {plan.backup.backup_id, {}};
+}
+
+// With --json an error is an object on standard output as well.
+JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
+    const bool json = request.options.flag("json");
+    try {
+        return restore_now(request, progress);
+    } catch (const Error& error) {
+        if (json) print(error_json(error.full_text()));
+        throw;
+    } catch (const std::exception& error) {
+        if (json) print(error_json(std::string("internal error: ") + error.what()));
+        throw;
+    }
 }
 
 }  // namespace

@@ -89,6 +89,16 @@ std::string quoted_for_shell(const std::string& plain) {
     return text + "'";
 }
 
+nlohmann::json report_object(const Plan& plan) {
+    nlohmann::json object{{plan.server, plan_object(plan)}};
+    if (!plan.warnings.empty()) object["_WARNING"] = plan.warnings;
+    return object;
+}
+
+std::string dump(const nlohmann::json& object) {
+    return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 std::string plan_text(const Plan& plan) {
@@ -111,10 +121,6 @@ std::string plan_text(const Plan& plan) {
     return text;
 }
 
-std::string plan_json(const Plan& plan) {
-    return nlohmann::json{{"plan", plan_object(plan)}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
     return fmt::format(
         "Restored in {:.1f} s: {} files{}, {}, and {} of WAL.\n"
@@ -129,10 +135,32 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         megabytes(plan.wal_bytes()), quoted_for_shell(plan.destination.string()), after_start(plan));
 }
 
-std::string summary_json(const Plan& plan, std::chrono::duration<double> took) {
-    nlohmann::json object = plan_object(plan);
-    object["seconds"] = took.count();
-    return nlohmann::json{{"restored", object}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string plan_json(const Plan& plan) {
+    return dump(report_object(plan));
+}
+
+std::string summary_json(const Plan& plan, WallTime began, std::chrono::duration<double> took) {
+    nlohmann::json object = report_object(plan);
+    object[plan.server]["seconds"] = took.count();
+    object["_INFO"].push_back(fmt::format("Restored backup {} of server {} to {}", plan.backup.backup_id, plan.server,
+                                          plan.destination.string()));
+    object["recovery_start_time"] = catalogue::format_time(began);
+    object["recovery_start_time_timestamp"] =
+        std::to_string(std::chrono::floor<std::chrono::seconds>(began).time_since_epoch().count());
+    object["recovery_elapsed_time"] = fmt::format("{:.1f} seconds", took.count());
+    object["recovery_elapsed_time_seconds"] = took.count();
+    object["warnings"] = plan.warnings;
+    object["warnings_count"] = plan.warnings.size();
+    // No line of a configuration file is changed (postgresql.auto.conf gets new ones), and no file is missing.
+    object["changes"] = object["missing_files"] = nlohmann::json::array();
+    object["changes_count"] = 0;
+    return dump(object);
+}
+
+std::string error_json(std::string_view text) {
+    nlohmann::json object;
+    object["_ERROR"].push_back(std::string(text));
+    return dump(object);
 }
 
 }  // namespace coffer::job

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from lib import processes, waiting
+from lib import judge, processes, waiting
+from lib.postgres import Postgres
 
 
 @pytest.fixture
@@ -90,6 +91,18 @@ def test_delete_and_list_files(box, ready):
     box.cofferctl("delete", "main", first)
     waiting.until(lambda: box.backup_ids("main") == [second], "the backup is gone", 20)
     assert not os.path.exists(box.path("main", "base", first))
+
+
+def test_a_restore_answers_in_json_and_only_in_json(place, box, ready):
+    backup = box.backup("main")
+    restored = Postgres(os.path.join(place, "restored"))
+    told = box.json("restore", "main", "latest", restored.data)
+    assert told["main"]["backup_id"] == backup and told["main"]["destination"] == restored.data
+    assert backup in told["_INFO"][0] and told["recovery_elapsed_time_seconds"] > 0
+    judge.wait_promoted(restored.start())
+    refused = box.cofferctl("-f", "json", "restore", "main", "latest", restored.data, check=False)
+    assert refused.returncode == 1
+    assert "not empty" in json.loads(refused.stdout)["_ERROR"][0]
 
 
 @pytest.mark.parametrize("arguments", [["status", "nobody"], ["show-backup", "main", "20200101T000000"],

@@ -63,6 +63,7 @@ void run(Context& context, const Arguments& arguments) {
     for (const char* name : passed_flags) {
         if (arguments.flag(key_of(name))) argv.push_back(std::string("--") + name);
     }
+    if (context.out.json_wanted()) argv.emplace_back("--json");
     for (const std::string& mapping : arguments.all("tablespace")) argv.insert(argv.end(), {"--tablespace", mapping});
     std::vector<char*> pointers;
     for (std::string& argument : argv) pointers.push_back(argument.data());
