@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
 
 namespace coffer::catalogue {
 namespace {
@@ -87,7 +88,12 @@ BackupLock::BackupLock(const config::Server& server, std::string_view backup_id)
 BackupLease::BackupLease(const config::Server& server, std::string_view backup_id)
     : lock_(lock_or_busy(backup_lock_path(server, backup_id), LockFile::Mode::shared,
                          "the backup is being written or removed", std::string(backup_id),
-                         "try again when that has ended, or take another backup")) {}
+                         "try again when that has ended, or take another backup")) {
+    // What was chosen a moment ago may have been deleted before it was locked.
+    if (Catalogue(server).find(backup_id)) return;
+    throw Error(ErrorCode::no_such_backup, "the backup was deleted meanwhile", std::string(backup_id),
+                "choose another backup");
+}
 
 ServerBackupLock::ServerBackupLock(const config::Config& config, const config::Server& server)
     : lock_(lock_or_busy(config.lock_directory / ("." + server.name + "-backup.lock"), LockFile::Mode::exclusive,

@@ -50,7 +50,8 @@ class BackupLock {
 // Held by whoever reads a backup (restore, verification), several at a time: while it lives the backup is not removed.
 class BackupLease {
   public:
-    BackupLease(const config::Server& server, std::string_view backup_id);  // throws busy
+    // Throws busy, and no_such_backup when it is gone by now.
+    BackupLease(const config::Server& server, std::string_view backup_id);
 
   private:
     LockFile lock_;

@@ -80,13 +80,33 @@ class Execution {
         make_directory(directory, plan_.owner);
     }
 
+    // Of two restores that found the same directory empty one makes the marker.
+    [[nodiscard]] UniqueFd claim() const {
+        UniqueFd marker;
+        try {
+            marker = create_file(at(unfinished_marker), plan_.owner);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::not_empty) throw;
+            throw Error(ErrorCode::busy, "another restore to this destination has begun", given_.destination.string(),
+                        "let it end, or choose another directory");
+        }
+        for (const auto& entry : std::filesystem::directory_iterator(plan_.destination)) {
+            const Path name = entry.path().filename();
+            if (name == unfinished_marker || name == "lost+found") continue;
+            files().unlink(at(unfinished_marker));
+            throw Error(ErrorCode::not_empty, "the destination is not empty any more", entry.path().string(),
+                        "see who else writes there, and choose another directory");
+        }
+        return marker;
+    }
+
     // The marker is durable before anything else is written.
     void begin() const {
         make_with_parents(plan_.destination);
-        write(at(unfinished_marker),
-              "coffer is restoring backup " + plan_.backup.backup_id + " of server " + plan_.server +
-                  " to this place.\nWhile this file is here, the restore has not ended: remove the "
-                  "whole directory and start again.\n");
+        const std::string text = "coffer is restoring backup " + plan_.backup.backup_id + " of server " + plan_.server +
+                                 " to this place.\nWhile this file is here, the restore has not ended: remove the "
+                                 "whole directory and start again.\n";
+        files().append(claim().get(), as_byte_span(text), at(unfinished_marker));
         files().sync_directory(plan_.destination);
         files().sync_directory(plan_.destination.parent_path());
         for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);

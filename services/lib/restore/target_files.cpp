@@ -18,6 +18,10 @@ namespace {
         throw Error(ErrorCode::refused, "a symbolic link lies in the way of the restore", path.string(),
                     "see who else writes there; then empty the destination and start again");
     }
+    if (errno == EEXIST) {
+        throw Error(ErrorCode::not_empty, "there is a file of this name already", path.string(),
+                    "restore into a new or empty directory, one restore at a time");
+    }
     throw Error::from_errno(errno, what, path.string());
 }
 

@@ -5,7 +5,8 @@
 // them while root writes, and so have root write, or give away, what lies elsewhere. So nothing here follows a symbolic
 // link in any part of a path (openat2(2), RESOLVE_NO_SYMLINKS), modes and owners are set by descriptor only, and files
 // are always new ones. Paths must be absolute, without links of their own: real_path(). All functions are thread-safe.
-// Errors: io, no_space, permission_denied, refused (a link where there was none).
+// Errors: io, no_space, permission_denied, refused (a link where there was none), not_empty (a file
+// where there was none).
 #include <sys/types.h>
 
 #include <optional>

@@ -173,6 +173,13 @@ TEST(Catalogue, RefusesToRemoveWhatMustStay) {
     LONGS_EQUAL(1, catalogue.backups().size());
 }
 
+TEST(Catalogue, GivesNoLeaseOfABackupThatIsGone) {
+    const std::string id = add(BackupStatus::done);
+    Catalogue(server).remove(id);
+    CHECK(code_of([&] { const BackupLease lease(server, id); }) == ErrorCode::no_such_backup);
+    CHECK(std::filesystem::is_empty(server.meta_directory()));
+}
+
 TEST(Catalogue, FinishesARemovalThatACrashCutOff) {
     const std::string id = add(BackupStatus::done);
     write_file_durably(server.meta_directory() / (id + "-delete_this"), "");
