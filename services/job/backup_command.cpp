@@ -105,7 +105,7 @@ JobResult run(const JobRequest& request, ProgressReporter& progress) {
 }  // namespace
 
 Command backup_command() {
-    return {"backup", "takes a backup of a server", options, &run};
+    return {"backup", "takes a backup of a server", options, &run, 3};
 }
 
 }  // namespace coffer::job

@@ -1,5 +1,6 @@
 // coffer-job: the worker that takes one backup or restores one, and ends. Exit status: 0 done, 1 failed, 2 done with a
-// warning, 3 canceled by SIGTERM or SIGINT.
+// warning, 3 a backup was canceled by SIGTERM or SIGINT. A restore that was canceled has failed, as with Barman:
+// cofferctl becomes this program.
 #include <sys/signalfd.h>
 
 #include <array>
@@ -33,13 +34,14 @@ UniqueFd stop_descriptor() {
 }
 
 int run(const JobRequest& request, ProgressReporter& progress) {
+    const Command& command = command_named(request.kind, commands);
     try {
-        const JobResult result = command_named(request.kind, commands).run(request, progress);
+        const JobResult result = command.run(request, progress);
         progress.done(result);
         return result.warning.empty() ? 0 : 2;
     } catch (const Error& error) {
         progress.failed(error);
-        return error.code() == ErrorCode::canceled ? 3 : exit_status_of(error.code());
+        return error.code() == ErrorCode::canceled ? command.status_when_canceled : exit_status_of(error.code());
     } catch (const std::exception& error) {
         progress.failed(Error(ErrorCode::internal, error.what()));
         return 1;

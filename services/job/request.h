@@ -62,6 +62,7 @@ struct Command {
     std::span<const OptionSpec> options;
     // Throws coffer::Error; canceled when stop_fd ended it.
     JobResult (*run)(const JobRequest& request, ProgressReporter& progress);
+    int status_when_canceled = 1;
 };
 
 // Throws invalid_argument, invalid_configuration.

@@ -14,8 +14,8 @@ struct JobOutcome {
     JobFailure failure;
 };
 
-// Exit status of coffer-job: 0 done, 1 failed, 2 done with a warning, 3 canceled. Its last message says more, but may
-// be missing; a process that ended otherwise has failed, unless it was being canceled.
+// Exit status of coffer-job: 0 done, 1 failed, 2 done with a warning, 3 canceled (a backup). Its last message says
+// more, but may be missing; a process that ended otherwise has failed, unless it was being canceled.
 JobOutcome outcome_of(const WorkerEnd& end, const std::optional<ProgressMessage>& last_message, bool canceling);
 
 }  // namespace coffer::scheduler

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 
 import pytest
 
@@ -103,6 +104,20 @@ def test_a_restore_answers_in_json_and_only_in_json(place, box, ready):
     refused = box.cofferctl("-f", "json", "restore", "main", "latest", restored.data, check=False)
     assert refused.returncode == 1
     assert "not empty" in json.loads(refused.stdout)["_ERROR"][0]
+
+
+def test_a_canceled_restore_ends_with_one_as_barmans(place, box, ready):
+    box.backup("main")
+
+    def cancel_at_once():  # blocked and pending: that outlives every exec, until the job waits for it
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    argv = [os.path.join(processes.BIN, "cofferctl"), "--config", box.config, "restore", "main", "latest",
+            os.path.join(processes.make_directory(os.path.join(place, "never")), "data")]
+    done = processes.run_as_user(argv, env=box.environment(), check=False, preexec_fn=cancel_at_once)
+    assert "canceled" in done.stderr
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [["status", "nobody"], ["show-backup", "main", "20200101T000000"],
