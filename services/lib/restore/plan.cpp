@@ -1,6 +1,8 @@
 #include "lib/restore/plan.h"
 
 #include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <numeric>
@@ -11,6 +13,7 @@
 #include "lib/restore/fitness.h"
 #include "lib/restore/guard.h"
 #include "lib/restore/manifest_check.h"
+#include "lib/restore/reachable.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/timeline_history.h"
 
@@ -61,6 +64,7 @@ class Planner {
         list_files();
         make_settings();
         plan_.owner = choose_owner(plan_.destination, plan_.warnings);
+        if (plan_.get_wal && plan_.owner) require_reach(*plan_.owner);
         check_room();
         return std::move(plan_);
     }
@@ -173,6 +177,22 @@ class Planner {
             // PostgreSQL demands one, and looks into pg_wal when it fails.
             settings.restore_command = "false";
         }
+    }
+
+    // Found now, not when the restored server is started and cannot fetch its first segment.
+    void require_reach(const Owner& owner) const {
+        const auto barred = out_of_reach(owner, {{request_.cofferctl, X_OK},
+                                                 {request_.config_file, R_OK},
+                                                 {server_.wals_directory, R_OK | X_OK},
+                                                 {server_.streaming_wals_directory, R_OK | X_OK}});
+        if (!barred) return;
+        const passwd* const user = ::getpwuid(owner.user);
+        throw Error(ErrorCode::permission_denied,
+                    fmt::format("the restored server could not fetch its WAL: its user {} may not read this",
+                                user != nullptr ? user->pw_name : std::to_string(owner.user)),
+                    barred->string(),
+                    "let that user in (usermod -aG coffer NAME, for files of group coffer), or restore without "
+                    "--get-wal: WAL is placed then");
     }
 
     void check_room() {
