@@ -16,8 +16,8 @@ using Kind = OptionSpec::Kind;
 // What coffer-job knows under the same name.
 constexpr const char* passed_texts[] = {"target-time", "target-xid",    "target-lsn", "target-name",
                                         "target-tli",  "target-action", "jobs"};
-constexpr const char* passed_flags[] = {"target-immediate", "exclusive", "standby-mode", "get-wal",
-                                        "no-get-wal",       "verify",    "no-verify"};
+constexpr const char* passed_flags[] = {"target-immediate", "exclusive",  "standby-mode", "dry-run",
+                                        "get-wal",          "no-get-wal", "verify",       "no-verify"};
 
 std::string key_of(std::string name) {
     for (char& c : name) c = c == '-' ? '_' : c;
@@ -92,6 +92,7 @@ Command restore_command() {
              {"--standby-mode", Kind::flag, "make it a standby"},
              {"--get-wal", Kind::flag, "fetch WAL from here during recovery"},
              {"--no-get-wal", Kind::flag, "copy the WAL that is needed"},
+             {"--dry-run", Kind::flag, "show what would be done, or why it cannot be, and write nothing"},
              {"--verify", Kind::flag, "read reflinked files too where the file system finds damage by itself"},
              {"--no-verify", Kind::flag, "take a damaged backup as it is, without looking at its manifest"},
              {"--tablespace", Kind::repeated, "NAME:DIRECTORY, may be repeated"},
