@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "services/job/start_advice.h"
+
 namespace coffer::job {
 namespace {
 
@@ -79,16 +81,6 @@ std::string after_start(const Plan& plan) {
            "or stop it and restore again with another target.";
 }
 
-std::string quoted_for_shell(const std::string& plain) {
-    const bool simple = std::all_of(plain.begin(), plain.end(), [](unsigned char c) {
-        return std::isalnum(c) != 0 || c == '/' || c == '.' || c == '_' || c == '-';
-    });
-    if (simple) return plain;
-    std::string text = "'";
-    for (const char c : plain) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return text + "'";
-}
-
 nlohmann::json report_object(const Plan& plan) {
     nlohmann::json object{{plan.server, plan_object(plan)}};
     if (!plan.warnings.empty()) object["_WARNING"] = plan.warnings;
@@ -126,13 +118,14 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         "Restored in {:.1f} s: {} files{}, {}, and {} of WAL.\n"
         "\n"
         "Next:\n"
-        "  1. Look through postgresql.conf and pg_hba.conf there (port, paths, memory).\n"
-        "  2. Start it as the user that owns the files: pg_ctl -D {} start\n"
+        "  1. {}\n"
+        "  2. Start it, as the user that owns the files:\n"
+        "       {}\n"
         "     {}\n"
         "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
         "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
         took.count(), plan.files(), plan.verify && plan.reads_shared ? " (verified)" : "", megabytes(plan.bytes()),
-        megabytes(plan.wal_bytes()), quoted_for_shell(plan.destination.string()), after_start(plan));
+        megabytes(plan.wal_bytes()), settings_to_look_through(plan), start_command(plan), after_start(plan));
 }
 
 std::string plan_json(const Plan& plan) {

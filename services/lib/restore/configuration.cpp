@@ -52,14 +52,22 @@ constexpr const char* path_keys[] = {
     "ssl_key_file",       "ssl_ca_file",   "ssl_crl_file",        "ssl_crl_dir",       "ssl_dh_params_file",
     "krb_server_keyfile", "log_directory", "stats_temp_directory"};
 
-void warn_of_missing_file(const Path& data, const char* name, const std::string& original,
-                          std::vector<std::string>& warnings) {
-    if (std::filesystem::exists(data / name)) return;
-    const std::string from = original.empty() ? "the original server" : original;
+void warn_of_missing_settings(const Path& data, const std::string& original, std::vector<std::string>& warnings) {
+    if (std::filesystem::exists(data / "postgresql.conf")) return;
+    warnings.push_back(fmt::format(
+        "postgresql.conf is not in the backup (on the original server: {}), and the restored server does not start "
+        "without one: name that file at the start, together with data_directory, or copy it there without its lines "
+        "data_directory, hba_file, ident_file and external_pid_file",
+        original.empty() ? "it is not known where" : original));
+}
+
+void warn_of_missing_hba(const Path& data, const std::string& original, std::vector<std::string>& warnings) {
+    // Where the settings are elsewhere, they say where this is.
+    if (std::filesystem::exists(data / "pg_hba.conf") || !std::filesystem::exists(data / "postgresql.conf")) return;
     warnings.push_back(
-        fmt::format("{} is not in the backup (on the original server: {}); the restored server does not start "
-                    "without one: copy it there, or start with -c pointing to one",
-                    name, from));
+        fmt::format("pg_hba.conf is not in the backup (on the original server: {}), and the restored server does not "
+                    "start without one: copy it there, or start with -c hba_file=…",
+                    original.empty() ? "it is not known where" : original));
 }
 
 }  // namespace
@@ -138,9 +146,8 @@ ConfigurationReport examine_configuration(const Path& data_directory, const cata
                             report.main_file.at(key).value));
         }
     }
-    warn_of_missing_file(data_directory, "postgresql.conf", backup.config_file, report.warnings);
-    if (!is_set(report, "hba_file"))
-        warn_of_missing_file(data_directory, "pg_hba.conf", backup.hba_file, report.warnings);
+    warn_of_missing_settings(data_directory, backup.config_file, report.warnings);
+    if (!is_set(report, "hba_file")) warn_of_missing_hba(data_directory, backup.hba_file, report.warnings);
     warn_of_synchronous_standby(report, data_directory, report.warnings);
     return report;
 }
