@@ -9,6 +9,7 @@ import pytest
 from lib import pgroots, processes
 from lib.box import Box
 from lib.disks import Disk
+from lib.ledger import Ledger
 from lib.postgres import Postgres
 
 # An interrupted run must clean up too: SIGTERM becomes an orderly exit.
@@ -52,6 +53,26 @@ def primary(place):
 def box(place):
     """A box, configured with no server and not started."""
     return Box(os.path.join(place, "box"))
+
+
+@pytest.fixture
+def written(primary, box):
+    """A box with a finished backup and compressed WAL behind it, its processes gone."""
+    box.add_server("main", primary, compression="gzip", archiver="on")
+    box.start("streamer", "archiver")
+    box.wait_streaming(primary)
+    ledger = Ledger(primary).create().start()
+    ledger.wait_more(50)
+    primary.backup = box.backup("main", "--name", "nightly")
+    ledger.wait_more(50)
+    segment = primary.switch_wal()
+    ledger.wait_more(10)
+    ledger.stop()
+    last = primary.switch_wal()
+    box.wait_archived("main", last)
+    box.stop()
+    primary.ledger, primary.segments = ledger, (segment, last)
+    return primary
 
 
 @pytest.fixture

@@ -2,41 +2,9 @@
 import json
 import os
 
-import pytest
-
 from lib import judge, processes
-from lib.ledger import Ledger
+from lib.barman import barman
 from lib.postgres import Postgres
-
-
-@pytest.fixture
-def written(primary, box):
-    """A box with a finished backup and compressed WAL behind it, its processes gone."""
-    box.add_server("main", primary, compression="gzip", archiver="on")
-    box.start("streamer", "archiver")
-    box.wait_streaming(primary)
-    ledger = Ledger(primary).create().start()
-    ledger.wait_more(50)
-    primary.backup = box.backup("main", "--name", "nightly")
-    ledger.wait_more(50)
-    segment = primary.switch_wal()
-    ledger.wait_more(10)
-    ledger.stop()
-    last = primary.switch_wal()
-    box.wait_archived("main", last)
-    box.stop()
-    primary.ledger, primary.segments = ledger, (segment, last)
-    return primary
-
-
-def barman(box, *arguments, **more):
-    """Barman on the same configuration: its [barman] section instead of [coffer], its user instead of ours."""
-    with open(box.config, encoding="utf-8") as ours:
-        text = ours.read().replace("[coffer]", "[barman]").replace("coffer_home", "barman_home")
-    config = os.path.join(box.etc, "barman.conf")
-    processes.write(config, text + f"barman_user = {processes.USER}\nlog_file = {box.directory}/barman.log\n")
-    return processes.run_as_user(["/usr/bin/barman", "-c", config, *arguments],
-                                 env=processes.environment(HOME=box.directory), **more)
 
 
 def test_barman_lists_and_shows_the_backup(box, written):

@@ -65,8 +65,12 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
         const std::chrono::duration<double> span = last_after->modified - *backup.end_time;
         figures.per_second = static_cast<double>(figures.after_files) / span.count();
     }
-    const double plain = static_cast<double>(figures.after_files * backup.xlog_segment_size.bytes());
-    if (plain > 0) figures.compression_ratio = 1 - static_cast<double>(figures.after_bytes) / plain;
+    const auto saved = [&](std::uint64_t files, std::uint64_t bytes) {
+        const auto plain = static_cast<double>(files * backup.xlog_segment_size.bytes());
+        return plain > 0 ? 1 - static_cast<double>(bytes) / plain : 0;
+    };
+    figures.within_saved = saved(figures.within_files, figures.within_bytes);
+    figures.after_saved = saved(figures.after_files, figures.after_bytes);
     return figures;
 }
 

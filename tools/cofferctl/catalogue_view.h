@@ -18,8 +18,9 @@ struct WalFigures {
     std::uint64_t within_bytes = 0;  // stored
     std::uint64_t after_files = 0;
     std::uint64_t after_bytes = 0;
-    double per_second = 0;  // 0: not known
-    double compression_ratio = 0;
+    double per_second = 0;    // 0: not known
+    double within_saved = 0;  // by compression: 0.75 of four bytes are one
+    double after_saved = 0;
     std::string last;  // last segment, empty when none
 };
 

@@ -61,7 +61,7 @@ void run(Context& context, const Arguments& arguments) {
         for (std::string& path : files_of_wal(server, backup, target != "standalone")) paths.push_back(std::move(path));
     }
     for (const std::string& path : paths) context.out.line(path);
-    context.out.data()[server.name][backup.backup_id] = paths;
+    context.out.data()["_INFO"] = paths;  // where Barman puts them
 }
 
 }  // namespace

@@ -130,7 +130,10 @@ void show(Context& context, const config::Server& server, const std::string& tar
         context.out.line(fmt::format("  Number of streaming clients: {}", clients.size()));
         for (std::size_t i = 0; i < clients.size(); ++i) print(context.out, i + 1, clients[i]);
     }
-    context.out.data()[server.name] = {{"server_lsn", lsn}, {"streaming_clients", std::move(clients)}};
+    json& shown = context.out.data()[server.name];
+    if (clients.empty()) shown["standby_info"] = "No streaming clients attached";
+    shown["server_lsn"] = lsn;
+    shown["streaming_clients"] = std::move(clients);
 }
 
 void run(Context& context, const Arguments& arguments) {

@@ -26,6 +26,10 @@ void put_time(json& object, const std::string& key, const std::optional<WallTime
     object[key + "_timestamp"] = std::to_string(seconds_of(*time));
 }
 
+void put_saved(json& object, const char* key, double saved) {
+    if (saved > 0) object[key] = fmt::format("{:.2f}%", 100 * saved);
+}
+
 json base_information(const BackupInfo& backup, const WalFigures& wal, const std::optional<catalogue::Extra>& extra) {
     const std::uint64_t mask = backup.xlog_segment_size.bytes() - 1;
     json base{{"timeline", backup.timeline},
@@ -43,6 +47,7 @@ json base_information(const BackupInfo& backup, const WalFigures& wal, const std
     const double saved =
         backup.size > 0 ? 100.0 * (1 - static_cast<double>(deduplicated) / static_cast<double>(backup.size)) : 0;
     base["incremental_size_ratio"] = fmt::format("-{:.2f}%", saved);
+    put_saved(base, "wal_compression_ratio", wal.within_saved);
     put_time(base, "begin_time", backup.begin_time);
     put_time(base, "end_time", backup.end_time);
     double seconds = extra ? extra->copy_seconds : 0;
@@ -62,11 +67,11 @@ json base_information(const BackupInfo& backup, const WalFigures& wal, const std
 json wal_information(const WalFigures& wal) {
     json shown{{"no_of_files", wal.after_files},
                {"last_available", wal.last},
-               {"compression_ratio", wal.compression_ratio},
                {"timelines", json::array()},
                {"wal_rate", 0},
                {"wal_rate_per_second", wal.per_second}};
     put_size(shown, "disk_usage", static_cast<double>(wal.after_bytes));
+    put_saved(shown, "compression_ratio", wal.after_saved);
     if (wal.per_second > 0) shown["wal_rate"] = fmt::format("{:.2f}/hour", wal.per_second * 3600);
     return shown;
 }
@@ -166,6 +171,7 @@ void print(Output& out, const std::string& server, const json& shown) {
         print_rows(out, 4, wal,
                    {{"No of files", "no_of_files"},
                     {"Disk usage", "disk_usage"},
+                    {"Compression ratio", "compression_ratio"},
                     {"WAL rate", "wal_rate"},
                     {"Last available", "last_available"}});
         out.line("\n  Catalog information:");
