@@ -141,7 +141,7 @@ void ProgressReporter::draw_bar() noexcept {
         } else if (done_ > 0) {
             line += fmt::format(" {}", megabytes(done_));
         }
-        if (share > 0 && seconds > 2) line += fmt::format(", {:.0f} s left", seconds / share - seconds);
+        if (share > 0 && share < 1 && seconds > 2) line += fmt::format(", {:.0f} s left", seconds / share - seconds);
         (void)!::write(STDERR_FILENO, line.data(), line.size());
         bar_drawn_ = true;
     } catch (...) {
@@ -149,7 +149,9 @@ void ProgressReporter::draw_bar() noexcept {
 }
 
 void ProgressReporter::end_bar() noexcept {
-    if (bar_drawn_) (void)!::write(STDERR_FILENO, "\n", 1);
+    if (!bar_drawn_) return;
+    if (done_ > 0) draw_bar();  // how far it came, however quick it was
+    (void)!::write(STDERR_FILENO, "\n", 1);
     bar_drawn_ = false;
 }
 
