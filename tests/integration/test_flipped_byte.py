@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from lib import judge, processes, waiting
+from lib.damage import flip
 
 
 @pytest.fixture
@@ -18,14 +19,6 @@ def protected(primary, box):
     primary.query("create table filled as select n, repeat('x', 100) as filler from generate_series(1, 5000) n")
     primary.backup = box.backup("main")
     return primary
-
-
-def flip(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x40]))
 
 
 def in_errors(box, segment):

@@ -6,6 +6,7 @@ import pytest
 
 from lib import judge
 from lib.box import Box
+from lib.damage import flip
 
 MEGABYTE = 1 << 20
 MARK = "a row that is looked for on the bare disk: 5d8c7f0e2b"
@@ -47,14 +48,6 @@ def marked(primary):
     primary.switch_wal()
     primary.query("checkpoint")
     return primary
-
-
-def flip(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x40]))
 
 
 def refused_by_postgres(restored):
