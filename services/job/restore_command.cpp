@@ -178,7 +178,10 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
         progress.phase(name, message, total);
     };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
-    restore::execute(plan, server, control);
+    for (std::string& warning : restore::execute(plan, server, control)) {
+        if (!json) print("WARNING: " + warning);
+        plan.warnings.push_back(std::move(warning));
+    }
     const std::chrono::duration<double> took = clock.monotonic() - started;
     print(json ? summary_json(plan, began, took) : summary_text(plan, took));
     return {plan.backup.backup_id, {}};

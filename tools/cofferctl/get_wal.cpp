@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
 #include "lib/config/units.h"
 #include "lib/wal/segment_name.h"
 #include "lib/wal/serve.h"
@@ -26,6 +27,7 @@ constexpr const char* usage_text =
     "  -P, --partial               give an unfinished segment too, filled with zeros to its full size\n"
     "  -o, --output-directory DIR  write it there under its own name, whole or not at all (default: standard output)\n"
     "      --to FILE               write it to this file, whole or not at all\n"
+    "      --stop-at-hole          with --to: end with 126 where a segment is missing though later ones are held\n"
     "  -p, --peek COUNT            only print up to COUNT names that are held from WAL on\n"
     "  -z, --gzip; -j, --bzip2     compress what is given\n"
     "      --keep-compression      give the bytes as they are stored\n"
@@ -38,13 +40,15 @@ struct Request {
     Path file;
     std::uint64_t peek = 0;
     bool test = false;
+    bool stop_at_hole = false;
     wal::ServeOptions options;
 };
 
-enum LongOnly { to_option = 1000, keep_option };
+enum LongOnly { to_option = 1000, keep_option, hole_option };
 constexpr option long_options[] = {{"partial", no_argument, nullptr, 'P'},
                                    {"output-directory", required_argument, nullptr, 'o'},
                                    {"to", required_argument, nullptr, to_option},
+                                   {"stop-at-hole", no_argument, nullptr, hole_option},
                                    {"peek", required_argument, nullptr, 'p'},
                                    {"gzip", no_argument, nullptr, 'z'},
                                    {"compression", no_argument, nullptr, 'z'},
@@ -85,6 +89,9 @@ std::optional<Request> parse(int argc, char** argv, int& status) {
             case keep_option:
                 request.options.keep_compression = true;
                 break;
+            case hole_option:
+                request.stop_at_hole = true;
+                break;
             case 't':
                 request.test = true;
                 break;
@@ -106,6 +113,17 @@ std::optional<Request> parse(int argc, char** argv, int& status) {
     request.server = argv[optind];
     request.name = argv[optind + 1];
     return request;
+}
+
+// Absent, although what follows on its timeline is here: recovery must not take that for the end of the log. Segments
+// from before a timeline began are never on it, and PostgreSQL asks for them first on its way.
+void refuse_hole(const Request& request, const config::Server& server) {
+    if (!request.stop_at_hole || wal::kind_of(request.name) != wal::FileKind::segment) return;
+    const auto behind = wal::held_behind(server, request.name, request.options.allow_partial);
+    if (!behind) return;
+    throw Error(ErrorCode::wal_gap,
+                "this WAL segment is missing, although later ones are held (the next: " + *behind + ")", request.name,
+                "look for it on the server (pg_wal) or in errors/ and put it into incoming/");
 }
 
 int not_found(const Request& request, Output& out) {
@@ -139,7 +157,7 @@ void refuse_absent_archive(const config::Server& server) {
                 "is its volume mounted, and is this the right configuration?");
 }
 
-int serve(const Request& request, const config::Server& server, Output& out) {
+int serve(Request request, const config::Server& server, Output& out) {
     using wal::FileKind;
     const FileKind kind = wal::kind_of(request.name);
     if (kind != FileKind::segment && kind != FileKind::history && kind != FileKind::backup_label) {
@@ -154,6 +172,9 @@ int serve(const Request& request, const config::Server& server, Output& out) {
         }
         return 0;
     }
+    if (const auto identity = catalogue::Catalogue(server).identity()) {
+        request.options.system_identifier = identity->systemid;
+    }
     if (request.directory.empty() && request.file.empty()) {
         const bool found = wal::serve_to(server, request.name, request.options, STDOUT_FILENO, "standard output");
         return found ? 0 : not_found(request, out);
@@ -164,7 +185,9 @@ int serve(const Request& request, const config::Server& server, Output& out) {
         out.error(Error::from_errno(errno, "cannot write into directory", destination.parent_path().string()));
         return bad_request;
     }
-    return wal::serve_to_file(server, request.name, request.options, destination) ? 0 : not_found(request, out);
+    if (wal::serve_to_file(server, request.name, request.options, destination)) return 0;
+    refuse_hole(request, server);
+    return not_found(request, out);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
 #include "lib/restore/manifest_check.h"
+#include "lib/restore/new_tablespaces.h"
 
 namespace coffer::restore {
 namespace {
@@ -36,22 +37,17 @@ class Execution {
         };
     }
 
-    void run() {
+    std::vector<std::string> run() {
         begin();
         kill_point("job.restore.begin");
+        bring_wal();
+        kill_point("job.restore.wal");
         phase("copy", "copying the backup", plan_.bytes());
         std::vector<Tree> trees = plan_.tablespace_trees;
         trees.push_back(plan_.data);
         copy_trees(trees, copy_);
         kill_point("job.restore.tree");
         link_tablespaces();
-        make_directory(at("pg_wal"), plan_.owner);
-        make_directory(at("pg_wal/archive_status"), plan_.owner);
-        if (!plan_.get_wal) {
-            phase("wal", "placing WAL", plan_.wal_bytes());
-            place_wal(plan_, server_, copy_);
-        }
-        kill_point("job.restore.wal");
         write_settings();
         kill_point("job.restore.settings");
         phase("sync", "making everything durable", 0);
@@ -60,6 +56,7 @@ class Execution {
         check_canceled(copy_);
         finish();
         kill_point("job.restore.done");
+        return warnings_;
     }
 
   private:
@@ -110,6 +107,24 @@ class Execution {
         files().sync_directory(plan_.destination);
         files().sync_directory(plan_.destination.parent_path());
         for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);
+    }
+
+    void bring_wal() {
+        make_directory(at("pg_wal"), plan_.owner);
+        make_directory(at("pg_wal/archive_status"), plan_.owner);
+        NewTablespaces tablespaces(plan_);
+        if (plan_.get_wal) {
+            phase("wal", "checking WAL", plan_.chain.pieces.size() * plan_.chain.size.bytes());
+            prove_wal(plan_, server_, copy_, tablespaces);
+        } else {
+            phase("wal", "placing WAL", plan_.wal_bytes());
+            place_wal(plan_, server_, copy_, tablespaces);
+        }
+        for (const Path& path : missing_directories(tablespaces.found())) {
+            make_with_parents(path);
+            warnings_.push_back("a tablespace was made after the backup; recovery makes it again at " + path.string() +
+                                ", so this directory was made for it");
+        }
     }
 
     void link_tablespaces() const {
@@ -165,12 +180,13 @@ class Execution {
     const ExecuteControl& control_;
     CopyControl copy_;
     std::atomic<std::uint64_t> done_{0};
+    std::vector<std::string> warnings_;
 };
 
 }  // namespace
 
-void execute(const Plan& plan, const config::Server& server, const ExecuteControl& control) {
-    Execution(plan, server, control).run();
+std::vector<std::string> execute(const Plan& plan, const config::Server& server, const ExecuteControl& control) {
+    return Execution(plan, server, control).run();
 }
 
 }  // namespace coffer::restore

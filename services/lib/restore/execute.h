@@ -3,7 +3,7 @@
 //
 // Until pg_control is there no PostgreSQL starts on the destination, so that a restore that was cut off can never be
 // taken for a good one; a file named coffer-restore.unfinished says so to people. Kill points, in order:
-// job.restore.begin, .tree, .wal, .settings, .sync, .control, .done.
+// job.restore.begin, .wal, .tree, .settings, .sync, .control, .done.
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,10 +21,14 @@ struct ExecuteControl {
     std::function<bool()> canceled;
 };
 
-// Throws whatever stopped it; what was written by then stays, marked as unfinished.
-void execute(const Plan& plan, const config::Server& server, const ExecuteControl& control);
+// The WAL comes first, so that damage in it is found before the data files are copied. Throws whatever stopped it; what
+// was written by then stays, marked as unfinished. Returns what people should know of it.
+std::vector<std::string> execute(const Plan& plan, const config::Server& server, const ExecuteControl& control);
 
-// Puts the WAL of the plan into pg_wal, with its marks in archive_status (execute() calls it).
-void place_wal(const Plan& plan, const config::Server& server, const CopyControl& control);
+class NewTablespaces;
+// Puts the WAL of the plan into pg_wal, proven, with its marks in archive_status (execute() calls it).
+void place_wal(const Plan& plan, const config::Server& server, const CopyControl& control, NewTablespaces& tablespaces);
+// Only proves it: with get-wal.
+void prove_wal(const Plan& plan, const config::Server& server, const CopyControl& control, NewTablespaces& tablespaces);
 
 }  // namespace coffer::restore

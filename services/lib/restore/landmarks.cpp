@@ -42,8 +42,9 @@ Landmark landmark_of(const wal::RecordView& record) {
 
 }  // namespace
 
-wal::SegmentChecker checker_for(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity) {
-    return {expected_of(chain, piece, identity), true};
+wal::SegmentChecker checker_for(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity,
+                                std::function<void(const wal::RecordView&)> handler, const wal::RecordKinds& keep) {
+    return {expected_of(chain, piece, identity), true, std::move(handler), keep};
 }
 
 void read_piece(const config::Server& server, const WalChain& chain, const WalPiece& piece,

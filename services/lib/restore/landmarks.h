@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/restore/wal_chain.h"
+#include "lib/wal/page_walker.h"
 #include "lib/wal/segment_check.h"
 
 namespace coffer::restore {
@@ -43,7 +44,10 @@ struct WalIdentity {
 ReadingEnd read_landmarks(const config::Server& server, const WalChain& chain, std::size_t first,
                           const WalIdentity& identity, const LandmarkHandler& handler);
 
-wal::SegmentChecker checker_for(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity);
+// handler gets the whole records of the kinds to keep.
+wal::SegmentChecker checker_for(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity,
+                                std::function<void(const wal::RecordView&)> handler = {},
+                                const wal::RecordKinds& keep = {});
 
 // The bytes of one piece, at most the size of a segment and cut where it must be. Looks again where the file lies when
 // it is gone. sink returns false to end.

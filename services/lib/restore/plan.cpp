@@ -172,7 +172,8 @@ class Planner {
                 plan_.timeline == plan_.backup.timeline ? std::string("current") : std::to_string(plan_.timeline);
         }
         if (plan_.get_wal) {
-            settings.restore_command = get_wal_command(request_.cofferctl, request_.config_file, server_.name);
+            settings.restore_command =
+                get_wal_command(request_.cofferctl, request_.config_file, server_.name, plan_.target.standby_mode);
         } else if (!plan_.target.standby_mode) {
             // PostgreSQL demands one, and looks into pg_wal when it fails.
             settings.restore_command = "false";

@@ -122,7 +122,7 @@ std::string auto_conf(const RecoverySettings& settings, std::string_view existin
     return text;
 }
 
-std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server) {
+std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server, bool standby) {
     // Quoted for the shell, then '%' doubled for PostgreSQL, which replaces %f and %p itself.
     const auto word = [](std::string_view plain) {
         std::string text = "'";
@@ -133,8 +133,8 @@ std::string get_wal_command(const Path& cofferctl, const Path& config_file, std:
         }
         return text + "'";
     };
-    return fmt::format("{} --config {} get-wal -P {} %f --to %p", word(cofferctl.string()), word(config_file.string()),
-                       word(server));
+    return fmt::format("{} --config {} get-wal -P{} {} %f --to %p", word(cofferctl.string()),
+                       word(config_file.string()), standby ? "" : " --stop-at-hole", word(server));
 }
 
 }  // namespace coffer::restore

@@ -33,6 +33,7 @@ constexpr std::uint64_t align8(std::uint64_t value) noexcept {
 
 inline constexpr std::uint8_t rm_xlog = 0;
 inline constexpr std::uint8_t rm_xact = 1;
+inline constexpr std::uint8_t rm_tablespace = 5;
 bool is_switch(const RecordHeader& header) noexcept;
 
 // Valid only while the handler that gets it runs: payload points into the page, or into the reader's buffer.

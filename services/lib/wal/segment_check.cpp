@@ -10,7 +10,8 @@
 namespace coffer::wal {
 
 struct SegmentChecker::State {
-    State(const Expected& what, bool allowed) : expected(what), unfinished_allowed(allowed) {}
+    State(const Expected& what, bool allowed, RecordHandler handler, const RecordKinds& keep)
+        : expected(what), unfinished_allowed(allowed), walker(std::move(handler), keep) {}
 
     void page(ByteSpan bytes) {
         const Lsn address = expected.segment.begin(expected.size) + taken;
@@ -20,13 +21,22 @@ struct SegmentChecker::State {
 
     Expected expected;
     bool unfinished_allowed;
-    PageWalker walker{{}, {}};
+    PageWalker walker;
     Pages pages{[this](ByteSpan page_bytes) { page(page_bytes); }};
     std::uint64_t taken = 0;
 };
 
 SegmentChecker::SegmentChecker(const Expected& expected, bool unfinished_allowed)
-    : state_(std::make_unique<State>(expected, unfinished_allowed)) {}
+    : state_(std::make_unique<State>(expected, unfinished_allowed, RecordHandler(), RecordKinds())) {}
+SegmentChecker::SegmentChecker(const Expected& expected, bool unfinished_allowed,
+                               std::function<void(const RecordView&)> handler, const std::bitset<256>& keep)
+    : state_(std::make_unique<State>(
+          expected, unfinished_allowed,
+          [handler = std::move(handler), keep](const RecordView& record) {
+              if (keep[record.rmid]) handler(record);
+              return true;
+          },
+          keep)) {}
 SegmentChecker::SegmentChecker(SegmentChecker&&) noexcept = default;
 SegmentChecker::~SegmentChecker() = default;
 

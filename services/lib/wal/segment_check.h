@@ -6,12 +6,15 @@
 // previous segment is followed by length only, one that continues in the next is accepted as far as it goes. Format:
 // PostgreSQL src/include/access/xlogrecord.h, xlog_internal.h (13 to 18). Foreign bytes: never trusts a length, never
 // reads outside. Pure functions; thread-safe; about 1 GB/s or better.
+#include <bitset>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "lib/base/files.h"
+#include "lib/wal/record.h"
 #include "lib/wal/segment_name.h"
 
 namespace coffer::wal {
@@ -54,6 +57,10 @@ SegmentCheck check_segment(ByteSpan data, const Expected& expected, bool unfinis
 class SegmentChecker {
   public:
     SegmentChecker(const Expected& expected, bool unfinished_allowed);
+    // Also hands on the whole records of the kinds to keep; one that begins or ends in another segment is not among
+    // them.
+    SegmentChecker(const Expected& expected, bool unfinished_allowed, std::function<void(const RecordView&)> handler,
+                   const std::bitset<256>& keep);
     SegmentChecker(SegmentChecker&&) noexcept;
     ~SegmentChecker();
     void add(ByteSpan bytes);

@@ -10,43 +10,74 @@
 #include "lib/base/error.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/segment_check.h"
+#include "lib/wal/timeline_history.h"
 
 namespace coffer::wal {
 namespace {
 
 constexpr std::size_t front_size = 64;  // holds a long page header
+constexpr std::uint64_t largest_history = 1ULL << 20;
 
 bool is_partial(Place place) {
     return place == Place::streaming_partial || place == Place::archive_partial || place == Place::incoming_partial;
 }
 
-// Passes the plain bytes on, and knows at the end whether they were a whole segment.
+constexpr const char* damage_remedy = "restore the file from a copy; recovery cannot go past it";
+
+// Passes the plain bytes on, and knows at the end whether they were a whole segment, and a sound one.
 class SegmentSink {
   public:
-    SegmentSink(const HeldFile& file, Sink next) : file_(file), next_(std::move(next)) {}
+    SegmentSink(const HeldFile& file, const ServeOptions& options, Sink next)
+        : file_(file), options_(options), next_(std::move(next)) {}
 
     void take(ByteSpan bytes) {
-        const std::size_t wanted = std::min(bytes.size(), front_size - front_filled_);
-        if (wanted > 0) std::memcpy(front_.data() + front_filled_, bytes.data(), wanted);
-        front_filled_ += wanted;
         total_ += bytes.size();
+        if (is_segment_) look(bytes);
         next_(bytes);
     }
 
     void end() {
-        if (kind_of(file_.name) != FileKind::segment) return;
-        const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
+        if (!is_segment_) return;
         if (is_partial(file_.place)) {
-            pad_to(identity ? identity->size.bytes() : SegmentSize().bytes());
-        } else if (identity && identity->size.bytes() != total_) {
-            throw Error(ErrorCode::corrupt,
-                        "wal segment has " + std::to_string(total_) + " bytes instead of " +
-                            std::to_string(identity->size.bytes()),
-                        file_.path.string(), "restore the file from a copy; recovery cannot go past it");
+            const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
+            return pad_to(identity ? identity->size.bytes() : SegmentSize().bytes());
         }
+        if (!checker_) refuse("it does not begin as a segment does");
+        const SegmentCheck check = checker_->result();
+        if (check.damage) refuse(check.damage->what + " at " + check.damage->at.to_string());
     }
 
   private:
+    // The first bytes say how large a segment is; what comes then is checked.
+    void look(ByteSpan bytes) {
+        const std::size_t wanted = std::min(bytes.size(), front_size - front_filled_);
+        if (wanted > 0) std::memcpy(front_.data() + front_filled_, bytes.data(), wanted);
+        front_filled_ += wanted;
+        if (is_partial(file_.place)) return;
+        if (!checker_ && front_filled_ == front_size) {
+            begin_check();
+            checker_->add(ByteSpan(front_));
+            bytes = bytes.subspan(wanted);
+        }
+        if (checker_) checker_->add(bytes);
+    }
+
+    void begin_check() {
+        const auto identity = identify_segment(ByteSpan(front_));
+        if (!identity) refuse("it does not begin as a segment does");
+        const auto segment = Segment::parse(file_.name, identity->size);
+        if (!segment) refuse("its name is not that of a segment of its size");
+        Expected expected;
+        expected.segment = *segment;
+        expected.size = identity->size;
+        expected.system_identifier = options_.system_identifier;
+        checker_.emplace(expected, false);
+    }
+
+    [[noreturn]] void refuse(const std::string& fault) const {
+        throw Error(ErrorCode::corrupt, "wal segment is damaged: " + fault, file_.path.string(), damage_remedy);
+    }
+
     void pad_to(std::uint64_t size) {
         const std::vector<std::byte> zeros(64 * 1024);
         while (total_ < size) {
@@ -57,7 +88,10 @@ class SegmentSink {
     }
 
     const HeldFile& file_;
+    const ServeOptions& options_;
     Sink next_;
+    const bool is_segment_ = kind_of(file_.name) == FileKind::segment;
+    std::optional<SegmentChecker> checker_;
     std::array<std::byte, front_size> front_{};
     std::size_t front_filled_ = 0;
     std::uint64_t total_ = 0;
@@ -92,13 +126,14 @@ void serve_file(const HeldFile& file, const ServeOptions& options, int fd, const
     };
     if (options.keep_compression && !stored_plain(file.path)) return copy_stored(file.path, write);
     if (options.compress_with == Codec::none) {
-        SegmentSink segment(file, write);
+        SegmentSink segment(file, options, write);
         decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
         return segment.end();
     }
     std::string plain;
-    SegmentSink segment(
-        file, [&](ByteSpan bytes) { plain.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+    SegmentSink segment(file, options, [&](ByteSpan bytes) {
+        plain.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    });
     decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
     segment.end();
     written += plain.size();
@@ -138,6 +173,17 @@ std::optional<SegmentSize> size_by_content(const Path& path) {
     return identity ? std::optional(identity->size) : std::nullopt;
 }
 
+// All segments of one server are of one size, which none of them tells by its name.
+std::optional<SegmentSize> size_of_held(const config::Server& server) {
+    for (const std::uint64_t guess : {std::uint64_t{16} << 20, std::uint64_t{1} << 20}) {
+        const Holdings holdings = Holdings::scan(server, *SegmentSize::from_bytes(guess));
+        for (const auto& [segment, file] : holdings.segments()) {
+            if (const auto size = size_by_content(file.path)) return size;
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 bool serve_to(const config::Server& server, const std::string& name, const ServeOptions& options, int fd,
@@ -169,6 +215,24 @@ bool serve_to_file(const config::Server& server, const std::string& name, const 
     files().rename(temporary, destination);
     begun.done();
     return true;
+}
+
+std::optional<std::string> held_behind(const config::Server& server, const std::string& name, bool allow_partial) {
+    const auto size = size_of_held(server);
+    const auto wanted = size ? Segment::parse(name, *size) : std::nullopt;
+    if (!wanted) return std::nullopt;
+    const Holdings holdings = Holdings::scan(server, *size);
+    if (wanted->timeline > 1) {
+        const auto file = holdings.histories().find(wanted->timeline);
+        if (file == holdings.histories().end()) return std::nullopt;
+        const std::string text = decompress_file(file->second.path, largest_history);
+        const auto history = TimelineHistory::parse(text, wanted->timeline, file->second.path.string());
+        if (history.ancestors.empty() || wanted->end(*size) <= history.ancestors.back().at) return std::nullopt;
+    }
+    const auto behind = std::find_if(holdings.segments().upper_bound(*wanted), holdings.segments().end(),
+                                     [&](const auto& held) { return allow_partial || !is_partial(held.second.place); });
+    if (behind == holdings.segments().end() || behind->first.timeline != wanted->timeline) return std::nullopt;
+    return behind->first.name(*size);
 }
 
 std::vector<std::string> names_held_from(const config::Server& server, const std::string& name, std::size_t count,

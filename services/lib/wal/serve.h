@@ -2,8 +2,9 @@
 // Gives out one WAL file of this box: decompressed, whole, from wherever it lies.
 //
 // An unfinished segment, where it is allowed, is filled with zeros to the full size of a segment, which is how
-// PostgreSQL itself has it on disk. A finished one of another size than it says of itself is corrupt and not given out.
-// A file that the archiver moves between finding and reading is looked for again. Thread-safe.
+// PostgreSQL itself has it on disk. A finished one is checked page by page and record by record on its way: recovery
+// takes a damaged record for the end of the log, and would leave out all that follows without a word. A file that the
+// archiver moves between finding and reading is looked for again. Thread-safe.
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,8 +16,9 @@ namespace coffer::wal {
 
 struct ServeOptions {
     bool allow_partial = false;
-    bool keep_compression = false;      // the bytes as they are stored
-    Codec compress_with = Codec::none;  // the bytes compressed again
+    bool keep_compression = false;                                  // the bytes as they are stored
+    Codec compress_with = Codec::none;                              // the bytes compressed again
+    std::optional<std::uint64_t> system_identifier = std::nullopt;  // that segments must have
 };
 
 // False when it is not held here. Throws corrupt, io, no_space. Writes from the present position of fd; destination is
@@ -28,6 +30,10 @@ bool serve_to(const config::Server& server, const std::string& name, const Serve
 // syncs what its restore_command brought before it relies on it.
 bool serve_to_file(const config::Server& server, const std::string& name, const ServeOptions& options,
                    const Path& destination);
+
+// The first segment held behind an absent one, on its timeline. nullopt when there is none, or when the timeline began
+// behind it or within the segment in front (then it was never there).
+std::optional<std::string> held_behind(const config::Server& server, const std::string& name, bool allow_partial);
 
 // Up to count names from the segment on that are held without a hole, the segment itself included. Empty when it is not
 // held.

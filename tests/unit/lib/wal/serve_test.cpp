@@ -8,6 +8,7 @@
 
 #include "lib/base/error.h"
 #include "lib/wal/segment_name.h"
+#include "tests/unit/lib/wal/wal_builder.h"
 
 using namespace coffer;
 using namespace coffer::wal;
@@ -16,8 +17,20 @@ namespace {
 
 constexpr std::uint64_t size = 1 << 20;
 
+// Segments 1 to 9, full of records.
+std::string whole(std::uint64_t number) {
+    static const test::WalBuilder wal = [] {
+        test::WalOptions options;
+        options.first = {1, 1};
+        test::WalBuilder builder(options);
+        for (int i = 0; i < 9; ++i) builder.fill_segment();
+        return builder;
+    }();
+    return wal.segment(number);
+}
+
 // Enough of a segment for its first page to say what it is.
-std::string segment_bytes(std::uint64_t number, std::uint64_t length = size) {
+std::string segment_bytes(std::uint64_t number, std::uint64_t length) {
     std::string bytes(length, '\x5a');
     const auto put = [&](std::size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
     put(0, std::uint16_t{0xD110});         // PostgreSQL 15
@@ -72,9 +85,9 @@ TEST(ServeWal, GivesTheServersBytesWhateverTheyAreStoredAs) {
     const Codec codecs[] = {Codec::none, Codec::gzip, Codec::bzip2, Codec::xz, Codec::zstd, Codec::lz4};
     std::uint64_t number = 1;
     for (const Codec codec : codecs) {
-        archive(number, segment_bytes(number), codec);
+        archive(number, whole(number), codec);
         CHECK(serve_to_file(server, name(number), {}, home / "out/RECOVERYXLOG"));
-        CHECK(read_file(home / "out/RECOVERYXLOG") == segment_bytes(number));
+        CHECK(read_file(home / "out/RECOVERYXLOG") == whole(number));
         ++number;
     }
     LONGS_EQUAL(1, files_out());
@@ -92,9 +105,15 @@ TEST(ServeWal, AnUnfinishedSegmentIsGivenOnlyWhenAskedForAndAtFullSize) {
 
 TEST(ServeWal, ADamagedFileIsNeverDelivered) {
     archive(1, segment_bytes(1, 500000));
-    archive(2, segment_bytes(2), Codec::zstd);
+    archive(2, whole(2), Codec::zstd);
     std::filesystem::resize_file(home / "wals/0000000100000000" / name(2), 40);
-    for (const std::uint64_t number : {1, 2}) {
+    std::string flipped = whole(3), other_place = whole(5), short_one = whole(6);
+    flipped[500000] ^= 1;
+    archive(3, flipped);
+    archive(4, other_place);
+    archive(6, short_one.substr(0, size - 8192));
+    archive(7, "no segment at all");
+    for (const std::uint64_t number : {1, 2, 3, 4, 6, 7}) {
         try {
             (void)serve_to_file(server, name(number), {}, home / "out/a");
             FAIL("no error");
@@ -103,6 +122,28 @@ TEST(ServeWal, ADamagedFileIsNeverDelivered) {
         }
     }
     LONGS_EQUAL(0, files_out());
+    archive(8, whole(8));
+    CHECK_THROWS(Error, serve_to_file(server, name(8), {.system_identifier = 1}, home / "out/a"));
+    CHECK(serve_to_file(server, name(8), {.system_identifier = test::WalOptions().system_identifier}, home / "out/a"));
+}
+
+TEST(ServeWal, TellsAHoleFromTheEndOfTheLog) {
+    for (const std::uint64_t number : {1, 2, 4, 5}) archive(number, whole(number));
+    CHECK(held_behind(server, name(3), true) == name(4));
+    CHECK(!held_behind(server, name(6), true));
+    CHECK(!held_behind(server, "0000000200000000" + name(3).substr(16), true));
+    // Timeline 2 began within segment 3: its segment 2 never was, its segment 3 is missing.
+    const auto on_two = [](std::uint64_t number) { return Segment{2, number}.name(*SegmentSize::from_bytes(size)); };
+    std::ofstream(home / "wals/00000002.history") << "1\t0/350000\tno recovery target specified\n";
+    std::filesystem::create_directories(home / "wals/0000000200000000");
+    std::ofstream(home / "wals/0000000200000000" / on_two(4)) << whole(4);
+    CHECK(!held_behind(server, on_two(2), true));
+    CHECK(held_behind(server, on_two(3), true) == on_two(4));
+    CHECK(!held_behind(server, on_two(5), true));
+    // What is unfinished counts only where it would be given.
+    std::ofstream(home / "streaming" / (name(7) + ".partial")) << segment_bytes(7, 30000);
+    CHECK(held_behind(server, name(6), true) == name(7));
+    CHECK(!held_behind(server, name(6), false));
 }
 
 TEST(ServeWal, WhatIsNotHeldLeavesNothingBehind) {
@@ -111,7 +152,7 @@ TEST(ServeWal, WhatIsNotHeldLeavesNothingBehind) {
 }
 
 TEST(ServeWal, NamesAheadEndAtTheFirstHole) {
-    for (const std::uint64_t number : {1, 2, 3, 5}) archive(number, segment_bytes(number), Codec::gzip);
+    for (const std::uint64_t number : {1, 2, 3, 5}) archive(number, whole(number), Codec::gzip);
     LONGS_EQUAL(3, names_held_from(server, name(1), 10, false).size());
     LONGS_EQUAL(2, names_held_from(server, name(1), 2, false).size());
     LONGS_EQUAL(0, names_held_from(server, name(4), 2, false).size());
