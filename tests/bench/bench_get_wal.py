@@ -8,6 +8,15 @@ from lib.postgres import Postgres
 
 COUNT = 100
 BARMAN_COUNT = 20
+# What PostgreSQL does: it removes the file, and has a shell run the restore_command.
+RECOVERY = """
+import os, subprocess, sys
+target, call, *names = sys.argv[1:]
+for name in names:
+    if os.path.exists(target):
+        os.unlink(target)
+    subprocess.run(["sh", "-c", "exec " + call, name], check=True)
+"""
 
 
 def main():
@@ -15,7 +24,7 @@ def main():
     peer = lab.server("get-peer", archive_mode="on", archive_command="true")
     source, names, _ = lab.wal_segments(COUNT, "get-segments", peer)
     rows = []
-    for compression in ("none", "gzip"):
+    for compression in ("none", "zstd", "gzip"):
         box = Box(lab.place("get-box"))
         box.add_server("main", Postgres(lab.place("get-none")), streaming_archiver="off", archiver="on", slot_name=None,
                        create_slot=None, compression=compression)
@@ -29,16 +38,18 @@ def main():
         configuration = lab.barman_configuration(home, compression=compression)
         lab.hard_links(source, names[:BARMAN_COUNT], os.path.join(home, "main", "incoming"))
         processes.run(lab.in_peers(["barman", "-c", configuration, "archive-wal", "main"]))
+
         target = os.path.join(lab.place("get-target"), "RECOVERYXLOG")
 
         def coffer():
-            script = f'for name; do {processes.BIN}/cofferctl --config {box.config} get-wal main "$name" >{target} || exit 1; done'
-            figures = lab.timed(processes.AS_USER + ["sh", "-c", script, "get", *names], env=box.environment())
+            call = f'{processes.BIN}/cofferctl --config {box.config} get-wal -P --stop-at-hole main "$0" --to {target}'
+            figures = lab.timed(processes.AS_USER + ["/usr/bin/python3", "-c", RECOVERY, target, call, *names], env=box.environment())
             return lab.Figures(figures.wall / COUNT, figures.cpu / COUNT)
 
         def barman():
-            script = f'for name; do barman -c {configuration} get-wal main "$name" >{target} || exit 1; done'
-            figures = lab.timed(lab.in_peers(["sh", "-c", script, "get", *names[:BARMAN_COUNT]]))
+            call = f'barman -c {configuration} get-wal main "$0" >{target}'
+            some = names[:BARMAN_COUNT]
+            figures = lab.timed(lab.in_peers(["/usr/bin/python3", "-c", RECOVERY, target, call, *some]))
             return lab.Figures(figures.wall / BARMAN_COUNT, figures.cpu / BARMAN_COUNT)
 
         results = lab.in_turn(lab.RUNS, ("cofferctl get-wal", coffer), ("barman get-wal", barman))

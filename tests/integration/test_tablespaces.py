@@ -75,3 +75,26 @@ def test_a_tablespace_made_while_a_backup_waits_for_its_checkpoint_belongs_to_it
     elsewhere = os.path.join(place, "elsewhere")
     restored = box.restore("main", backup, os.path.join(place, "restored"), "--tablespace", f"fast:{elsewhere}")
     check(restored)
+
+
+def test_a_tablespace_made_after_the_backup_never_touches_the_living_servers(place, protected, box):
+    backup = box.backup("main")
+    make_tablespace(protected)
+    box.wait_durable(protected)
+    data = os.path.join(place, "never", "data")
+    refused = box.job("restore", "main", backup, data, check=False)
+    assert refused.returncode != 0 and protected.space in refused.stderr and "HINT" in refused.stderr
+    assert not os.path.exists(os.path.join(data, "base"))
+    assert protected.value("select count(*) from spaced") == ROWS
+
+
+def test_a_tablespace_made_after_the_backup_gets_its_directory(place, protected, box):
+    backup = box.backup("main")
+    make_tablespace(protected)
+    box.wait_durable(protected)
+    protected.kill()
+    os.rename(protected.space, protected.space + ".lost")
+    restored = box.restore("main", backup, os.path.join(place, "restored")).start()
+    judge.wait_promoted(restored)
+    assert restored.value("select count(*) from spaced") == ROWS
+    assert link_of(restored) == [protected.space]

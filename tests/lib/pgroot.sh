@@ -50,7 +50,7 @@ make_root() {
         pg17) suite=trixie packages=postgresql-17 ;;
         pg18) suite=forky packages=postgresql-18 ;;
         system) suite=$(own_release) packages=systemd,systemd-sysv,dbus,libpq5,$(own_libraries) ;;
-        peers) suite=forky packages=postgresql-18,barman,barman-cli,pgbackrest,zstd ;;
+        peers) suite=forky packages=postgresql-18,barman,barman-cli,python3-zstandard,pgbackrest,zstd ;;
         *) fail "there is no root named $name" "one of: pg15 pg17 pg18 peers system" ;;
     esac
     mkdir -p "$cache"

@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wal/archive_ready.h"
+#include "lib/wal/proof.h"
 #include "lib/wal/quarantine.h"
 
 namespace coffer::wal {
@@ -102,6 +103,7 @@ void WalArchive::prepare(SourceFile source, Done& done) {
         // What is compressed stays so, and texts stay what people can read.
         const bool compressible = found == Codec::none && (kind == FileKind::segment || kind == FileKind::partial);
         compress(ready, ready.source.bytes(), compressible ? server_.compression : Codec::none);
+        if (kind == FileKind::segment) (void)keep_proof(ready.fd.get(), proof_of(plain));
         ready.outcome = outcome_of(ready.source.path(), StoreResult::stored);
     }
     ready.outcome.stored_size = ready.line.size;

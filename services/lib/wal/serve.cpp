@@ -7,8 +7,12 @@
 #include <array>
 #include <cstring>
 
+#include <fmt/format.h>
+
+#include "lib/base/crc32c.h"
 #include "lib/base/error.h"
 #include "lib/wal/holdings.h"
+#include "lib/wal/proof.h"
 #include "lib/wal/segment_check.h"
 #include "lib/wal/timeline_history.h"
 
@@ -42,36 +46,43 @@ class SegmentSink {
             const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
             return pad_to(identity ? identity->size.bytes() : SegmentSize().bytes());
         }
-        if (!checker_) refuse("it does not begin as a segment does");
+        if (!expected_) refuse("it does not begin as a segment does");
+        if (proof_) {
+            if (*proof_ != Proof{crc_, total_}) refuse("its content is not what was archived");
+            return;
+        }
         const SegmentCheck check = checker_->result();
         if (check.damage) refuse(check.damage->what + " at " + check.damage->at.to_string());
     }
 
   private:
-    // The first bytes say how large a segment is; what comes then is checked.
+    // The first bytes say what it is; then it is held against what the archiver found, or checked here.
     void look(ByteSpan bytes) {
+        if (proof_) crc_ = crc32c(bytes, crc_);
         const std::size_t wanted = std::min(bytes.size(), front_size - front_filled_);
         if (wanted > 0) std::memcpy(front_.data() + front_filled_, bytes.data(), wanted);
         front_filled_ += wanted;
         if (is_partial(file_.place)) return;
-        if (!checker_ && front_filled_ == front_size) {
-            begin_check();
-            checker_->add(ByteSpan(front_));
+        if (!expected_ && front_filled_ == front_size) {
+            identify();
+            if (!proof_) checker_.emplace(*expected_, false).add(ByteSpan(front_));
             bytes = bytes.subspan(wanted);
         }
         if (checker_) checker_->add(bytes);
     }
 
-    void begin_check() {
+    void identify() {
         const auto identity = identify_segment(ByteSpan(front_));
         if (!identity) refuse("it does not begin as a segment does");
         const auto segment = Segment::parse(file_.name, identity->size);
-        if (!segment) refuse("its name is not that of a segment of its size");
-        Expected expected;
-        expected.segment = *segment;
-        expected.size = identity->size;
-        expected.system_identifier = options_.system_identifier;
-        checker_.emplace(expected, false);
+        if (!segment || segment->begin(identity->size) != identity->address) refuse("it is another segment");
+        expected_.emplace();
+        expected_->segment = *segment;
+        expected_->size = identity->size;
+        expected_->system_identifier = options_.system_identifier;
+        if (options_.system_identifier && *options_.system_identifier != identity->system_identifier) {
+            refuse(fmt::format("it is of system {}", identity->system_identifier));
+        }
     }
 
     [[noreturn]] void refuse(const std::string& fault) const {
@@ -91,7 +102,10 @@ class SegmentSink {
     const ServeOptions& options_;
     Sink next_;
     const bool is_segment_ = kind_of(file_.name) == FileKind::segment;
-    std::optional<SegmentChecker> checker_;
+    const std::optional<Proof> proof_ = is_segment_ ? kept_proof(file_.path) : std::nullopt;
+    std::optional<Expected> expected_;
+    std::optional<SegmentChecker> checker_;  // where there is no proof
+    std::uint32_t crc_ = 0;
     std::array<std::byte, front_size> front_{};
     std::size_t front_filled_ = 0;
     std::uint64_t total_ = 0;

@@ -2,7 +2,8 @@
 // Gives out one WAL file of this box: decompressed, whole, from wherever it lies.
 //
 // An unfinished segment, where it is allowed, is filled with zeros to the full size of a segment, which is how
-// PostgreSQL itself has it on disk. A finished one is checked page by page and record by record on its way: recovery
+// PostgreSQL itself has it on disk. A finished one is checked on its way, against
+// what the archiver found (proof.h) or page by page and record by record: recovery
 // takes a damaged record for the end of the log, and would leave out all that follows without a word. A file that the
 // archiver moves between finding and reading is looked for again. Thread-safe.
 #include <optional>
