@@ -1,14 +1,14 @@
-"""Fixtures of the system tests: Coffer installed in a Debian root that systemd boots in a container of its own."""
+"""Fixtures of the system tests: Coffer as README builds it, beside a Debian root that systemd boots in a container."""
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from lib import processes
+from lib import processes, readme
 
 CACHE = os.environ.get("COFFER_TEST_CACHE", "/var/cache/coffer-tests")
-BUILD = os.path.dirname(processes.BIN)
+BUILD_SECONDS = 1800  # of all that is shipped, on a slow machine without a ccache
 
 
 def needs(condition, what):
@@ -27,9 +27,23 @@ def pristine():
     return root
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The tree that README's commands build and install."""
+    tree = tmp_path_factory.mktemp("installed")
+    packages, build, install = readme.command_blocks("Deploying")[0]
+    # What is missing is for tests/run to install, and it has; apt tells whether the line asks for anything that is not there.
+    packages = packages.replace("apt-get install", "apt-get install --simulate")
+    for command in (packages, build, install):
+        done = subprocess.run(["bash", "-c", command], cwd=processes.TOP, env={**os.environ, "DESTDIR": str(tree)},
+                              capture_output=True, text=True, timeout=BUILD_SECONDS)
+        assert done.returncode == 0, f"{command}\n{(done.stdout + done.stderr)[-4000:]}"
+    return tree
+
+
 @pytest.fixture(scope="module")
 def root(pristine):
-    """A root of this test module with what is built installed; the pristine one below it stays as it is."""
+    """A root of this test module; the pristine one below it stays as it is."""
     place = f"/var/tmp/coffer-system-{os.getpid()}"
     merged = os.path.join(place, "root")
     # Not on an overlay itself: a tmpfs holds what is changed.
@@ -41,8 +55,6 @@ def root(pristine):
         mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
                                   f"lowerdir={pristine},upperdir={place}/upper,workdir={place}/work", merged])
         needs(mounted.returncode == 0, "this kernel mounts no overlay")
-        processes.run(["cmake", "--install", BUILD, "--prefix", "/usr"], env=processes.environment(DESTDIR=merged))
-        processes.run(["systemd-sysusers", f"--root={merged}"])
         yield merged
     finally:
         subprocess.run(["umount", merged], stderr=subprocess.DEVNULL)

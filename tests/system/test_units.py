@@ -1,15 +1,17 @@
-"""The installed units under a real systemd: they start, own their names, obey the policy of the bus, and come back.
+"""README's "Deploying" on a running system, and the units that it leads to: they start, own their names, obey the policy
+of the bus, and come back.
 
-The container is booted once. A script in it runs all commands below, one after the other, and shuts it down; each test
-looks at what its commands said.
+The container is booted once, without Coffer. A script in it runs all commands below, one after the other, beginning with
+those of README, and shuts it down; each test looks at what its commands said.
 """
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
 
-from lib import processes
+from lib import processes, readme
 
 SERVICES = ("streamer", "archiver", "scheduler")
 LIST = "org.pgcoffer.{0}1 /org/pgcoffer/{0}1 org.pgcoffer.{0}1.Manager"
@@ -23,8 +25,19 @@ def until(condition):
     return f"timeout 30 sh -c 'until {condition}; do sleep 0.1; done'"
 
 
+def shell(commands):
+    return "set -ex\n" + "\n".join(commands)
+
+
+_, ACCOUNTS, START = readme.command_blocks("Deploying")[:3]
+
 # Name of a command's result, and the command; run in this order.
 COMMANDS = {
+    "install": "cp -r /results/installed/. /",
+    "accounts": shell(ACCOUNTS),
+    "configure": "cp -r /results/config/. / && useradd --system --user-group --groups coffer-admin dba",
+    "start": shell(START),
+    "enabled": "systemctl is-enabled coffer.target coffer-streamer coffer-archiver coffer-scheduler",
     **{f"active {s}": f"systemctl is-active coffer-{s}" for s in SERVICES},
     **{f"owner {s}": "busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetConnectionUnixUser "
                      f"s org.pgcoffer.{s.capitalize()}1" for s in SERVICES},
@@ -48,7 +61,8 @@ COMMANDS = {
              + until('test "$(systemctl show -P NRestarts coffer-scheduler)" = 1 && '
                      'systemctl is-active --quiet coffer-scheduler')
              + '; test "$before" != "$(systemctl show -P MainPID coffer-scheduler)"',
-    "activation": f"systemctl stop coffer-scheduler && busctl call {SCHEDULER} ListJobs t 0",
+    **{f"activation {s}": f"systemctl stop coffer-{s} && busctl get-property {LIST.format(s.capitalize())} Version && "
+                          f"systemctl is-active coffer-{s}" for s in SERVICES},
     "failed units": "systemctl list-units --failed --plain --no-legend 'coffer*'",
     "journal": "journalctl --no-pager -b -u 'coffer*'",
     "stop": "systemctl stop coffer.target; systemctl is-active 'coffer-*.service'",
@@ -74,23 +88,24 @@ WantedBy=multi-user.target
 """
 
 
-def prepare(root):
+def prepare(root, installed):
     results = os.path.join(root, "results")
     os.mkdir(results)
-    lines = [f"( {command} ) > /results/{number}.out 2>&1; echo $? > /results/{number}.status"
+    lines = [f"( {command}\n) > /results/{number}.out 2>&1; echo $? > /results/{number}.status"
              for number, command in enumerate(COMMANDS.values())]
     processes.write(os.path.join(results, "script"), "\n".join(lines) + "\n")
     processes.write(os.path.join(root, "etc/systemd/system/test.service"), _UNIT)
     processes.write(os.path.join(root, "etc/systemd/system/test.timer"), _START)
-    processes.run(["systemd-tmpfiles", f"--root={root}", "--create", "coffer.conf"])
-    processes.run(["chroot", root, "useradd", "--system", "--user-group", "--groups", "coffer-admin", "dba"])
-    processes.write(os.path.join(root, "etc/coffer/coffer.conf"),
-                    "[coffer]\ncoffer_home = /var/lib/coffer\nconfiguration_files_directory = /etc/coffer/coffer.d\n")
-    processes.write(os.path.join(root, "etc/coffer/coffer.d/main.conf"),
-                    "[main]\nconninfo = host=127.0.0.1 port=1\nbackup_method = postgres\nstreaming_archiver = on\n")
-    processes.run(["chroot", root, "chown", "-R", "root:coffer", "/etc/coffer"])
-    processes.run(["systemctl", f"--root={root}", "preset", "coffer.target"]
-                  + [f"coffer-{s}.service" for s in SERVICES])
+    shutil.copytree(installed, os.path.join(results, "installed"))
+    configuration = readme.files("Deploying")
+    assert sorted(configuration) == ["/etc/coffer/coffer.conf", "/etc/coffer/coffer.d/shop.conf"]
+    configuration["/etc/coffer/coffer.d/main.conf"] = \
+        "[main]\nconninfo = host=127.0.0.1 port=1\nbackup_method = postgres\nstreaming_archiver = on\n"
+    for path, text in configuration.items():
+        place = os.path.join(results, "config", path.lstrip("/"))
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with open(place, "w", encoding="utf-8") as file:
+            file.write(text)
     processes.run(["systemctl", f"--root={root}", "enable", "test.timer"])
 
 
@@ -104,9 +119,9 @@ def result(root, number):
 
 
 @pytest.fixture(scope="module")
-def said(root):
+def said(root, installed):
     """{name of a command: (exit status, output)}"""
-    prepare(root)
+    prepare(root, installed)
     try:
         boot = subprocess.run(["systemd-nspawn", "--quiet", f"--directory={root}", "--register=no", "--keep-unit", "--boot",
                                "--private-network", "--console=pipe"],
@@ -124,6 +139,15 @@ def said(root):
 
 def explain(said, name):
     return f"{name}: {said[name]}\n{said['journal'][1][-6000:]}"
+
+
+@pytest.mark.parametrize("step", ["install", "accounts", "configure", "start"])
+def test_deploying_as_readme_says_succeeds(said, step):
+    assert said[step][0] == 0, explain(said, step)
+
+
+def test_enabling_the_target_enables_the_services(said):
+    assert said["enabled"] == (0, "enabled\n" * 4)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -165,9 +189,14 @@ def test_a_backup_job_runs_inside_the_sandbox(said):
     assert re.search("onnect|unreachable|refused", said["backup error"][1]), explain(said, "backup error")
 
 
-def test_it_comes_back_after_a_crash_and_when_it_is_called(said):
+def test_it_comes_back_after_a_crash(said):
     assert said["crash"][0] == 0, explain(said, "crash")
-    assert said["activation"] == (0, "a(tssos) 0\n"), explain(said, "activation")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_stopped_service_starts_when_it_is_called(said, service):
+    status, output = said[f"activation {service}"]
+    assert status == 0 and output.endswith('"\nactive\n'), explain(said, f"activation {service}")
 
 
 def test_nothing_of_coffer_failed(said):

@@ -133,7 +133,8 @@ void Bus::request_name(const std::string& name) {
     }
     if (result == -EACCES || result == -EPERM) {
         throw Error(ErrorCode::permission_denied, "bus name refused by the policy of the bus", name,
-                    "run the service as user coffer, and install its policy file in /usr/share/dbus-1/system.d");
+                    "run the service as user coffer; its policy file belongs into /usr/share/dbus-1/system.d, and when "
+                    "the user was made after the bus had read it: systemctl reload dbus");
     }
     check_bus_call(result, "get the name", name);
 }
