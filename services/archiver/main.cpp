@@ -1,7 +1,11 @@
 // coffer-archiver: owns the catalogue and the WAL archive of every server.
+#include <sys/resource.h>
+
 #include "services/archiver/manager.h"
 
 int main(int argc, char** argv) {
+    // What is here already can wait for what is being received: commits wait for that.
+    (void)::setpriority(PRIO_PROCESS, 0, 5);
     return coffer::run_service(
         argc, argv,
         {

@@ -92,6 +92,7 @@ class WalArchive {
     void learn_system();
     // archive_store.cpp
     void prepare(SourceFile source, Done& done);
+    [[nodiscard]] bool second_name(const Path& source, const Path& name) const;
     void compress(Ready& ready, ByteSpan bytes, Codec codec);
     StoreOutcome set_aside(const SourceFile& source, StoreResult result, const std::string& reason);
     [[nodiscard]] bool compare_with_archived(Ready& ready, ByteSpan plain);

@@ -1,6 +1,7 @@
 // The first half of storing: read, judge, compare, compress. Runs in any number of threads at once.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -137,14 +138,18 @@ void WalArchive::compress(Ready& ready, ByteSpan bytes, Codec codec) {
     const std::string unique = fmt::format(".{}.{}.tmp", ready.target.filename().string(), ++temporary_number_);
     const Path temporary = ready.target.parent_path() / unique;
     try {
-        ready.fd = files().open(temporary, O_RDWR | O_CREAT | O_EXCL);
-        compress_to(ready.fd.get(), bytes, codec, level_, temporary);
-        // The time of the source, as Barman keeps it: ages of WAL are judged by it.
-        const timespec times[2] = {ready.source.modified(), ready.source.modified()};
-        if (::futimens(ready.fd.get(), times) != 0)
-            throw Error::from_errno(errno, "cannot set time of file", temporary.string());
-        // Only a start, so that the sync in the commit finds little to do.
-        ::sync_file_range(ready.fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        if (codec == Codec::none && second_name(ready.source.path(), temporary)) {
+            ready.fd = files().open(temporary, O_RDWR);
+        } else {
+            ready.fd = files().open(temporary, O_RDWR | O_CREAT | O_EXCL);
+            compress_to(ready.fd.get(), bytes, codec, level_, temporary);
+            // The time of the source, as Barman keeps it: ages of WAL are judged by it.
+            const timespec times[2] = {ready.source.modified(), ready.source.modified()};
+            if (::futimens(ready.fd.get(), times) != 0)
+                throw Error::from_errno(errno, "cannot set time of file", temporary.string());
+            // Only a start, so that the sync in the commit finds little to do.
+            ::sync_file_range(ready.fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        }
         ready.line = describe_archived(temporary).value();
         ready.line.name = ready.target.filename().string();
     } catch (...) {
@@ -153,6 +158,13 @@ void WalArchive::compress(Ready& ready, ByteSpan bytes, Codec codec) {
     }
     ready.temporary = temporary;
     kill_point("archiver.segment.compressed");
+}
+
+// What the streamer finished nobody writes to any more, so where nothing is compressed the archive needs no copy on the
+// same file system, only the name: a copy's writing would keep commits waiting behind it. False where that cannot be.
+bool WalArchive::second_name(const Path& source, const Path& name) const {
+    if (source.parent_path() != server_.streaming_wals_directory) return false;
+    return ::link(source.c_str(), name.c_str()) == 0;
 }
 
 StoreOutcome WalArchive::set_aside(const SourceFile& source, StoreResult result, const std::string& reason) {
