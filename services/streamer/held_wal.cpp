@@ -1,12 +1,5 @@
 #include "streamer/held_wal.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-
-#include <cerrno>
-#include <memory>
-
-#include "lib/base/error.h"
 #include "streamer/segment_file.h"
 
 namespace coffer::streamer {
@@ -65,18 +58,7 @@ std::optional<Path> whole_file(const HeldWalQuestion& question, const Segment& s
 
 DurableLsn end_of_partial(const HeldWalQuestion& question, const Segment& segment) {
     const Path path = SegmentFile::partial_path(question.streaming, segment, question.size);
-    return SegmentFile::sync_found(path, [&](int fd) {
-        struct stat status {};
-        if (::fstat(fd, &status) != 0) throw Error::from_errno(errno, "cannot examine file", path.string());
-        const std::size_t size =
-            std::min<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), question.size.bytes());
-        if (size == 0) return segment.begin(question.size);
-        const auto unmap = [size](void* memory) { ::munmap(memory, size); };
-        void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (memory == MAP_FAILED) throw Error::from_errno(errno, "cannot read file", path.string());
-        const std::unique_ptr<void, decltype(unmap)> owner(memory, unmap);
-        return question.valid_end(ByteSpan(static_cast<const std::byte*>(memory), size), segment);
-    });
+    return SegmentFile::sync_found(path, [&](int) { return question.valid_end(path, segment); });
 }
 
 // The end of the whole segments that follow one another from first on; nullopt when first itself is not there.

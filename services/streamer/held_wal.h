@@ -20,8 +20,8 @@ struct HeldWalQuestion {
     Path streaming;
     Path archive;
     wal::SegmentSize size;
-    // The end of the valid records in an unfinished segment's bytes.
-    std::function<Lsn(ByteSpan content, const wal::Segment& segment)> valid_end;
+    // The end of the valid records in an unfinished segment's file.
+    std::function<Lsn(const Path& partial, const wal::Segment& segment)> valid_end;
     // Called for each segment that got its final name.
     std::function<void(const wal::Segment& segment)> completed = {};
 };

@@ -171,6 +171,8 @@ void Manager::ended(const std::string& name) {
     const auto found = servers_.find(name);
     if (found == servers_.end()) return;
     Protected& entry = found->second;
+    entry.last = entry.receiver ? entry.receiver->status() : entry.last;
+    entry.last.state = ReceiverState::stopped;
     entry.receiver.reset();
     if (entry.removed) {
         servers_.erase(found);
@@ -215,7 +217,7 @@ ServerObject::Handlers Manager::handlers_for(const std::string& name) {
     ServerObject::Handlers handlers;
     handlers.status = [this, name] {
         const Protected& entry = entry_of(name);
-        return entry.receiver ? entry.receiver->status() : ReceiverStatus{};
+        return entry.receiver ? entry.receiver->status() : entry.last;
     };
     handlers.slot_name = [this, name] { return entry_of(name).server.slot_name.value_or(""); };
     handlers.start = [this, name] {

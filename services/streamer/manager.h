@@ -32,6 +32,7 @@ class Manager : public Service {
         bool on = true;        // Stop() turns it off until Start() or a restart of the service
         bool removed = false;  // from the configuration: goes when its receiver has ended
         std::unique_ptr<Receiver> receiver;
+        ReceiverStatus last;  // of the one before, while there is none: what it knew stays true
         std::unique_ptr<ServerObject> object;
     };
     struct Letter {

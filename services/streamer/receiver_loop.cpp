@@ -8,6 +8,8 @@
 #include "lib/base/log.h"
 #include "lib/wal/segment_check.h"
 #include "streamer/held_wal.h"
+#include "streamer/proven_end.h"
+#include "streamer/timeline_seed.h"
 
 namespace coffer::streamer {
 namespace {
@@ -92,12 +94,12 @@ void ReceiverLoop::session() {
 }
 
 std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream) const {
-    const auto valid_end = [&](ByteSpan content, const wal::Segment& segment) {
+    const auto valid_end = [&](const Path& partial, const wal::Segment& segment) {
         wal::Expected expected;
         expected.segment = segment;
         expected.size = upstream.size;
         expected.system_identifier = upstream.identity.system_identifier;
-        const Lsn end = wal::check_segment(content, expected, true).valid_end;
+        const Lsn end = proven_end(context_.server, partial, expected);
         const auto& distrusted = context_.distrusted;
         const bool doubtful = distrusted && distrusted->timeline == segment.timeline && distrusted->from < end;
         return std::max(segment.begin(upstream.size), doubtful ? distrusted->from : end);
@@ -154,10 +156,10 @@ void ReceiverLoop::record_gap(const WalGap& gap) {
     if (context_.board.read().last_gap == text) return;
     log_error("{}: WAL is missing for ever: {}; the server has removed it. Take a new backup now", context_.server.name,
               text);
-    context_.board.update([&](ReceiverStatus& status) { status.last_gap = text; });
     const Path note = context_.server.meta_directory() / "coffer-wal-gaps";
     const auto seconds = std::chrono::floor<std::chrono::seconds>(context_.clock.now().time_since_epoch()).count();
     write_file_durably(note, read_file(note, 16 << 20).value_or("") + fmt::format("{} {}\n", seconds, text));
+    context_.board.update([&](ReceiverStatus& status) { status.last_gap = text; });
 }
 
 void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection) {
@@ -174,7 +176,20 @@ void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Be
     log_info("{}: streaming timeline {} from {}", context_.server.name, begin.timeline, begin.lsn.to_string());
 }
 
+// Where streaming begins at the first segment of a timeline.
+void ReceiverLoop::seed(const Upstream& upstream, const WalStream::Begin& begin) const {
+    const auto& steps = upstream.path.steps();
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+        if (steps[i].timeline != begin.timeline || !steps[i - 1].end) continue;
+        const Lsn at = *steps[i - 1].end;
+        const auto first = wal::Segment::containing(begin.timeline, at, upstream.size);
+        if (first.begin(upstream.size) != begin.lsn) continue;
+        seed_timeline(context_.server, upstream.size, steps[i - 1].timeline, begin.timeline, at);
+    }
+}
+
 void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
+    seed(upstream, begin);
     for (bool same_connection = false;; same_connection = true) {
         const std::string slot = context_.server.slot_name.value_or("");
         const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.lsn, begin.timeline);
@@ -193,7 +208,8 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
             streaming_began(upstream, begin, same_connection);
             WalStream stream(upstream.conn, context_, upstream.size, begin);
             const auto settle = [&] {
-                if (!stream.received_anything()) return;
+                // Received is not enough: where syncing fails, the next attempt must not follow at once.
+                if (!(stream.durable().lsn() > begin.durable.lsn())) return;
                 removed_ = Removed::nothing;
                 pause_ = milliseconds(0);
                 last_logged_.clear();
@@ -212,9 +228,14 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
                         upstream.conn.address());
         log_info("{}: timeline {} ended at {}, timeline {} follows", context_.server.name, begin.timeline,
                  next->begin.to_string(), next->timeline);
+        if (next->timeline <= begin.timeline) {
+            throw Error(ErrorCode::protocol, "the server named no newer timeline", upstream.conn.address());
+        }
         (void)store_history(upstream.conn, context_.server, next->timeline);
+        seed_timeline(context_.server, upstream.size, begin.timeline, next->timeline, next->begin);
         const auto segment = wal::Segment::containing(next->timeline, next->begin, upstream.size);
-        begin = {next->timeline, segment.begin(upstream.size), durable};
+        // What was received of the old timeline behind the switch says nothing of the new one.
+        begin = {next->timeline, segment.begin(upstream.size), durable.lsn() <= next->begin ? durable : DurableLsn{}};
     }
 }
 

@@ -40,7 +40,10 @@ void WalStream::turn() {
     const short events = conn_.flush() ? POLLIN : POLLIN | POLLOUT;
     more_waiting_ = more_waiting_ || conn_.wait(events, next_status_);
     if (more_waiting_) drain();
-    if (unsynced_ > 0) sync();
+    if (unsynced_ > 0) {
+        publish();  // what waits is seen to wait, should the disk be slow
+        sync();
+    }
     const bool due = context_.clock.monotonic() >= next_status_;
     if (due) check_silence();
     if (reply_wanted_ || due || durable_.lsn() > acknowledged_) acknowledge(due);
@@ -73,7 +76,6 @@ void WalStream::take(const pg::WalData& wal) {
         throw Error(ErrorCode::protocol,
                     "the server sent WAL of " + wal.start.to_string() + " where " + position_.to_string() + " was due");
     }
-    received_ = true;
     server_end_ = std::max(server_end_, wal.server_end);
     context_.exposure.heard(server_end_, last_message_);
     store(wal.data);
@@ -147,12 +149,15 @@ void WalStream::sync() {
 }
 
 void WalStream::finish_segment() {
+    publish();
     sync();
-    acknowledge(false);  // before the renaming, so that no commit waits for it
-    (void)conn_.flush();
     const wal::Segment segment = segment_->segment();
+    // Before it is acknowledged: the server may then forget it, and a whole segment under an unfinished one's name
+    // would have to be proven first.
     segment_->complete();
     segment_.reset();
+    acknowledge(false);
+    (void)conn_.flush();
     publish();
     context_.notify(SegmentCompleted{segment.name(size_), segment.timeline, size_.bytes()});
 }

@@ -27,8 +27,6 @@ class WalStream {
     std::optional<pg::NextTimeline> run();
 
     [[nodiscard]] DurableLsn durable() const noexcept { return durable_; }
-    // Something arrived: the start was one that the server could serve.
-    [[nodiscard]] bool received_anything() const noexcept { return received_; }
 
   private:
     void turn();
@@ -56,7 +54,6 @@ class WalStream {
     Lsn server_end_;
     std::optional<SegmentFile> segment_;
     std::uint64_t unsynced_ = 0;
-    bool received_ = false;
     bool reply_wanted_ = false;
     bool ended_ = false;
     bool more_waiting_ = true;  // what came with the answer to START_REPLICATION lies in libpq already

@@ -172,7 +172,7 @@ SCENARIOS = {
     "job.restore.": lambda w, name: w.in_restore(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),
 }
-ELSEWHERE = {"streamer.history."}  # needs a switch of timeline: a test of its own below
+ELSEWHERE = {"streamer.history.", "streamer.segment.seeded"}  # need a switch of timeline: tests of their own below
 _world = []
 
 
@@ -232,6 +232,33 @@ def test_killed_while_a_timeline_begins_nothing_acknowledged_is_lost(place, box,
     ledger.wait_more(50)
     standby.kill()
     ledger.join()
+    box.kill()
+    restored = box.restore("main", backup, os.path.join(place, "restored")).start()
+    judge.wait_promoted(restored)
+    ledger.check(restored)
+
+
+@pytest.mark.parametrize("step", ["seeded", "created", "written", "synced"])
+def test_killed_as_a_timeline_begins_its_file_does_not_hide_the_end_of_the_old_one(place, box, primary, step):
+    """Everything dies with next to nothing received of the new timeline: the old one's last commits are restored."""
+    standby = primary.standby(os.path.join(place, "standby")).start()
+    hosts = f"host=127.0.0.1,127.0.0.1 port={primary.port},{standby.port} user=postgres target_session_attrs=read-write"
+    box.add_server("main", primary, conninfo=f"{hosts} dbname=postgres", streaming_conninfo=hosts)
+    box.start("streamer", "archiver")
+    box.wait_streaming(primary)
+    backup = box.backup("main")
+    primary.configure(synchronous_standby_names="2 (*)")
+    primary.reload()
+    primary.wait_for("select count(*) = 2 from pg_stat_replication where sync_state = 'sync'", "both are synchronous")
+    ledger = Ledger(primary).create().start()
+    ledger.wait_more(200)
+    primary.kill()
+    ledger.join()
+    box.streamer.kill()
+    standby.promote()
+    box.streamer.start(kill_point=f"streamer.segment.{step}", wait=False)
+    box.streamer.wait_killed()
+    standby.kill()
     box.kill()
     restored = box.restore("main", backup, os.path.join(place, "restored")).start()
     judge.wait_promoted(restored)

@@ -53,7 +53,7 @@ class FaultyFiles : public Files {
     }
 };
 
-Lsn nothing_valid(ByteSpan, const wal::Segment& found) {
+Lsn nothing_valid(const Path&, const wal::Segment& found) {
     return found.begin(one_mb);
 }
 
@@ -77,8 +77,8 @@ TEST_GROUP(SegmentFile) {
     void put(const std::string& name) const {
         write_file_durably(directory / name, content);
     }
-    std::map<TimelineId, DurableLsn> held(std::function<Lsn(ByteSpan, const wal::Segment&)> valid_end = nothing_valid)
-        const {
+    std::map<TimelineId, DurableLsn> held(std::function<Lsn(const Path&, const wal::Segment&)> valid_end =
+                                              nothing_valid) const {
         return find_held_wal({streaming(), directory / "wals", one_mb, std::move(valid_end)});
     }
 };
@@ -188,8 +188,8 @@ TEST(SegmentFile, TheNextOneIsPreparedAndNothingIsLeftInTheEnd) {
 TEST(SegmentFile, HeldWalEndsWhereTheRecordsOfTheNewestPartialEnd) {
     put("streaming/000000010000000000000003.partial");
     put("streaming/000000010000000000000002");
-    const auto found = held([](ByteSpan bytes, const wal::Segment& which) {
-        UNSIGNED_LONGS_EQUAL(1 << 20, bytes.size());
+    const auto found = held([](const Path& file, const wal::Segment& which) {
+        UNSIGNED_LONGS_EQUAL(1 << 20, std::filesystem::file_size(file));
         return which.begin(one_mb) + 500;
     });
     CHECK(found.at(1).lsn() == begin + 500);
@@ -213,7 +213,7 @@ TEST(SegmentFile, APartialWhoseRecordsFillItIsHandedOverWhenItIsFound) {
     put("streaming/000000010000000000000003.partial");
     std::vector<std::string> completed;
     const HeldWalQuestion question{streaming(), directory / "wals", one_mb,
-                                   [](ByteSpan, const wal::Segment& which) { return which.end(one_mb); },
+                                   [](const Path&, const wal::Segment& which) { return which.end(one_mb); },
                                    [&](const wal::Segment& which) { completed.push_back(which.name(one_mb)); }};
     CHECK(find_held_wal(question).at(1).lsn() == segment.end(one_mb));
     CHECK(std::filesystem::exists(streaming() / "000000010000000000000003"));
