@@ -21,6 +21,13 @@ def command_blocks(section):
             for block in blocks(section) if begin.match(block)]
 
 
+def statements(section):
+    """The blocks that are SQL, each as a list of statements."""
+    begin = re.compile(r"(create|alter) ")
+    plain = [re.sub(r"\s+--.*|^--.*\n", "", block, flags=re.M) for block in blocks(section) if begin.match(block)]
+    return [[each.strip() for each in text.split(";") if each.strip()] for text in plain]
+
+
 def files(section):
     """{path: text} of what stands below lines "# /path"."""
     found = {}

@@ -98,7 +98,7 @@ def prepare(root, installed):
     processes.write(os.path.join(root, "etc/systemd/system/test.timer"), _START)
     shutil.copytree(installed, os.path.join(results, "installed"))
     configuration = readme.files("Deploying")
-    assert sorted(configuration) == ["/etc/coffer/coffer.conf", "/etc/coffer/coffer.d/shop.conf"]
+    assert sorted(configuration) == ["/etc/coffer/coffer.conf", "/etc/coffer/coffer.d/shop.conf", "/var/lib/coffer/.pgpass"]
     configuration["/etc/coffer/coffer.d/main.conf"] = \
         "[main]\nconninfo = host=127.0.0.1 port=1\nbackup_method = postgres\nstreaming_archiver = on\n"
     for path, text in configuration.items():

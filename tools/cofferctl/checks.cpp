@@ -153,9 +153,10 @@ void check_postgres(const config::Server& server, const ServerFacts& facts, std:
     items.push_back({facts.superuser_or_backup_rights ? "superuser or standard user with backup privileges"
                                                       : "no access to backup functions",
                      facts.superuser_or_backup_rights,
-                     facts.superuser_or_backup_rights ? ""
-                                                      : "grant pg_read_all_settings, pg_read_all_stats and execute on "
-                                                        "function pg_switch_wal() to the role of conninfo"});
+                     facts.superuser_or_backup_rights
+                         ? ""
+                         : "privileges for PostgreSQL backup functions are required: pg_read_all_settings, "
+                           "pg_read_all_stats, and execute on pg_switch_wal()"});
     items.push_back({"PostgreSQL streaming", facts.streaming_error.empty(), facts.streaming_error});
     const bool level = facts.setting("wal_level") != "minimal";
     items.push_back({"wal_level", level, level ? "" : "please set it to a higher level than 'minimal'"});
