@@ -27,6 +27,7 @@ struct ReceiverContext {
         Lsn to;
     };
     std::optional<Doubt> distrusted;
+    bool told_of_no_room = false;  // in the log, since there last was room
 
     void set_state(ReceiverState state) {
         bool changed = false;

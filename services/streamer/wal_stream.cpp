@@ -1,6 +1,7 @@
 #include "streamer/wal_stream.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -11,6 +12,8 @@ namespace {
 constexpr std::chrono::seconds status_interval{10};
 constexpr std::chrono::seconds longest_silence{60};  // asked for an answer several times meanwhile
 constexpr std::chrono::seconds room_interval{1};
+// A server that shuts down waits for all that it sent to be acknowledged, as long as it hears of us.
+constexpr std::chrono::seconds longest_without_room{10};
 constexpr std::uint64_t most_unsynced = 4 << 20;
 
 }  // namespace
@@ -106,22 +109,28 @@ void WalStream::store(ByteSpan data) {
 }
 
 // Repeats what found the disk full until there is room. The connection is kept alive with the old position meanwhile,
-// and nothing is read, so that the server holds what comes next.
+// and nothing is read, so that the server holds what comes next; after a while it is given up, and made again.
 void WalStream::with_room(const std::function<void()>& action) {
+    const MonotonicTime began = context_.clock.monotonic();
     for (bool waited = false;; waited = true) {
         try {
             action();
+            waited = std::exchange(context_.told_of_no_room, false) || waited;
             if (waited) log_info("{}: there is room again, going on", context_.server.name);
             if (waited) context_.set_state(ReceiverState::streaming);
             if (waited) context_.board.update([](ReceiverStatus& status) { status.last_error.reset(); });
             return;
         } catch (const Error& error) {
             if (error.code() != ErrorCode::no_space) throw;
-            if (!waited) log_error("{}: {}", context_.server.name, error.full_text());
-            context_.set_error(error.with_remedy("make room on the file system of " +
-                                                 context_.server.streaming_wals_directory.string()));
+            if (!std::exchange(context_.told_of_no_room, true)) {
+                log_error("{}: {}", context_.server.name, error.full_text());
+            }
+            const Error shown = error.with_remedy("make room on the file system of " +
+                                                  context_.server.streaming_wals_directory.string());
+            context_.set_error(shown);
             context_.set_state(ReceiverState::no_space);
             publish();
+            if (context_.clock.monotonic() - began > longest_without_room) throw shown;
         }
         if (unsynced_ > 0) sync();  // what found room must not wait for what did not
         acknowledge(false);

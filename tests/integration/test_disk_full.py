@@ -63,6 +63,23 @@ def test_a_full_landing_acknowledges_nothing_and_goes_on_when_there_is_room(plac
     ledger.check(restored)
 
 
+def test_a_server_can_shut_down_while_the_landing_is_full(primary, box, disk):
+    landing = disk("xfs", 320, "landing")
+    streaming = processes.make_directory(os.path.join(landing.mount_point, "streaming"))
+    box.add_server("main", primary, streaming_wals_directory=streaming)
+    box.start("streamer")
+    box.wait_streaming(primary)
+    landing.fill()
+    for _ in range(3):
+        primary.switch_wal()
+    waiting.until(lambda: "no-space" in box.cofferctl("-f", "json", "status", "main", check=False).stdout.lower(),
+                  "the status says that there is no space", 30)
+    primary.stop("fast", seconds=45)  # it waits for whoever it still hears of
+    primary.start()
+    landing.make_room()
+    box.wait_durable(primary)
+
+
 def test_a_full_archive_keeps_the_segment_and_goes_on_when_there_is_room(place, primary, box, disk):
     archive = disk("ext4", 96, "archive")
     wals = processes.make_directory(os.path.join(archive.mount_point, "wals"))
