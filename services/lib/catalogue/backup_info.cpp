@@ -67,9 +67,17 @@ bool read_tablespaces(std::string_view text, std::vector<Tablespace>& out) {
     return true;
 }
 
-// The value as plain text, None as empty.
+std::string_view trim(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t\r");
+    return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+// The value as plain text, None as empty; quoted where a plain line would not read back the same.
 std::string or_none(const std::string& text) {
-    return text.empty() ? "None" : text;
+    if (text.empty()) return "None";
+    const bool plain =
+        trim(text) == text && text.find_first_of("\n\r") == text.npos && text.front() != '\'' && text.front() != '"';
+    return plain ? text : python_string(text);
 }
 
 bool read_switch(std::string_view text, bool& out) {
@@ -180,10 +188,10 @@ Key mode_key() {
 Key error_key() {
     Key key = text_key("error", &BackupInfo::error);
     key.write = [](const BackupInfo& info) {
-        std::string line = or_none(info.error);
+        std::string line = info.error;
         std::replace_if(
             line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-        return line;
+        return or_none(std::string(trim(line)));
     };
     return key;
 }
@@ -230,11 +238,6 @@ const std::vector<Key>& keys() {
 // Keys without a member that Barman 3.4 knows as well.
 bool old_key(std::string_view name) {
     return name == "copy_stats" || name == "compression";
-}
-
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t\r");
-    return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 void read_line(std::string_view line, int number, BackupInfo& info, std::string_view where) {
