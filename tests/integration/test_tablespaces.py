@@ -72,9 +72,16 @@ def test_a_tablespace_made_while_a_backup_waits_for_its_checkpoint_belongs_to_it
     worker.join(timeout=120)
     backup = box.backup_ids("main")[-1]
     assert box.backup_info("main", backup)["status"] == "DONE"
-    elsewhere = os.path.join(place, "elsewhere")
-    restored = box.restore("main", backup, os.path.join(place, "restored"), "--tablespace", f"fast:{elsewhere}")
+    # Its CREATE TABLESPACE is replayed, and would lead the link back to the living server's directory.
+    data, elsewhere = os.path.join(place, "never", "data"), os.path.join(place, "elsewhere")
+    refused = box.job("restore", "main", backup, data, "--tablespace", f"fast:{elsewhere}", check=False)
+    assert refused.returncode == 1 and f"--tablespace fast:{protected.space}" in refused.stderr
+    assert not os.path.exists(os.path.join(data, "base")) and os.listdir(elsewhere) == []
+    protected.kill()
+    os.rename(protected.space, protected.space + ".lost")
+    restored = box.restore("main", backup, os.path.join(place, "restored"))
     check(restored)
+    assert link_of(restored) == [protected.space]
 
 
 def test_a_tablespace_made_after_the_backup_never_touches_the_living_servers(place, protected, box):

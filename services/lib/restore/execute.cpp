@@ -120,7 +120,7 @@ class Execution {
             phase("wal", "placing WAL", plan_.wal_bytes());
             place_wal(plan_, server_, copy_, tablespaces);
         }
-        for (const Path& path : missing_directories(tablespaces.found())) {
+        for (const Path& path : missing_directories(tablespaces.found(), given_)) {
             make_with_parents(path);
             warnings_.push_back("a tablespace was made after the backup; recovery makes it again at " + path.string() +
                                 ", so this directory was made for it");

@@ -74,8 +74,13 @@ void read_piece(const config::Server& server, const WalChain& chain, const WalPi
 
 ReadingEnd read_landmarks(const config::Server& server, const WalChain& chain, std::size_t first,
                           const WalIdentity& identity, const LandmarkHandler& handler) {
-    wal::PageWalker walker([&](const wal::RecordView& record) { return handler(landmark_of(record)); },
-                           wal::event_kinds());
+    return read_records(server, chain, first, identity, wal::event_kinds(),
+                        [&](const wal::RecordView& record) { return handler(landmark_of(record)); });
+}
+
+ReadingEnd read_records(const config::Server& server, const WalChain& chain, std::size_t first,
+                        const WalIdentity& identity, const wal::RecordKinds& keep, const wal::RecordHandler& handler) {
+    wal::PageWalker walker(handler, keep);
     using Stop = wal::PageWalker::Stop;
     for (std::size_t i = first; i < chain.pieces.size() && walker.stop() == Stop::none; ++i) {
         const WalPiece& piece = chain.pieces[i];

@@ -44,6 +44,10 @@ struct WalIdentity {
 ReadingEnd read_landmarks(const config::Server& server, const WalChain& chain, std::size_t first,
                           const WalIdentity& identity, const LandmarkHandler& handler);
 
+// The same for records as they are; keep: the kinds whose payload is wanted.
+ReadingEnd read_records(const config::Server& server, const WalChain& chain, std::size_t first,
+                        const WalIdentity& identity, const wal::RecordKinds& keep, const wal::RecordHandler& handler);
+
 // handler gets the whole records of the kinds to keep.
 wal::SegmentChecker checker_for(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity,
                                 std::function<void(const wal::RecordView&)> handler = {},

@@ -1,11 +1,11 @@
 #pragma once
-// Tablespaces that were made after the backup: recovery makes them again, where they were.
+// Tablespaces that recovery makes again, where they were: those made after the backup, or while it began.
 //
-// PostgreSQL replays CREATE TABLESPACE by linking pg_tblspc/<oid> to the directory of that time. On the machine of a
-// server that still lives, this is the living server's directory, and the restored one would write into it, and destroy
-// it when it replays a DROP. Where the directory is missing, recovery stops (PostgreSQL 13 to 18). So the WAL is looked
-// through for them while it is checked, before a data file is copied.
-// Format: PostgreSQL src/include/commands/tablespace.h, xl_tblspc_create_rec.
+// PostgreSQL replays CREATE TABLESPACE by linking pg_tblspc/<oid> to the directory of that time, whatever the link said
+// before. On the machine of a server that still lives, this is the living server's directory, and the restored one
+// would write into it, and destroy it when it replays a DROP. Where the directory is missing, or belongs to somebody
+// else, recovery stops (PostgreSQL 13 to 18). So the WAL is looked through for them while it is checked, before a data
+// file is copied. Format: PostgreSQL src/include/commands/tablespace.h, xl_tblspc_create_rec.
 #include <map>
 #include <mutex>
 #include <string>
@@ -16,23 +16,29 @@
 
 namespace coffer::restore {
 
+// The resource managers of the records to take.
+wal::RecordKinds tablespace_kinds();
+
 // Thread-safe.
 class NewTablespaces {
   public:
-    explicit NewTablespaces(const Plan& plan) : plan_(plan) {}
+    explicit NewTablespaces(const Plan& plan);
 
-    // A record of resource manager rm_tablespace.
+    // A record of one of tablespace_kinds().
     void take(const wal::RecordView& record);
-    // The directories, by oid, of those that the backup does not have and recovery will pass.
+    // The directories, by oid, of those that recovery will make.
     [[nodiscard]] std::map<std::uint32_t, Path> found() const;
 
   private:
-    const Plan& plan_;
+    const Lsn begin_;
+    const Lsn end_;  // 0: none
     mutable std::mutex mutex_;
     std::map<std::uint32_t, Path> found_;
 };
 
-// Throws refused when one of them is there and not an empty directory. Returns those that are missing.
-std::vector<Path> missing_directories(const std::map<std::uint32_t, Path>& tablespaces);
+// Returns those that are missing, to be made. Throws refused when one is something else than an empty directory, lies
+// in a catalogue, or belongs to somebody else; and when the backup has this tablespace and plan puts it elsewhere,
+// where recovery would not leave it.
+std::vector<Path> missing_directories(const std::map<std::uint32_t, Path>& tablespaces, const Plan& plan);
 
 }  // namespace coffer::restore

@@ -48,6 +48,7 @@ class Planner {
         plan_.target = request_.target;
         plan_.destination = request_.destination.lexically_normal();
         if (!plan_.destination.has_filename()) plan_.destination = plan_.destination.parent_path();
+        plan_.taken = request_.taken;
         plan_.get_wal = request_.get_wal;
         plan_.verify = request_.verify;
         choose();

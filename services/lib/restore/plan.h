@@ -35,6 +35,7 @@ struct Plan {
     catalogue::BackupInfo backup;
     RestoreTarget target;
     Path destination;
+    std::vector<Path> taken;  // as in the request
     Tree data;
     std::vector<TablespaceTarget> tablespaces;
     std::vector<Tree> tablespace_trees;  // in the same order

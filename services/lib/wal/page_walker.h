@@ -43,6 +43,10 @@ class PageWalker {
     [[nodiscard]] Lsn valid_end() const noexcept { return valid_end_; }
     // A record is begun and goes on in the next page.
     [[nodiscard]] bool within_record() const noexcept { return remaining_ != 0; }
+    // What was read of the header of the record that is begun; empty when its beginning was never seen.
+    [[nodiscard]] ByteSpan open_header() const noexcept {
+        return within_record() && !tail_only_ ? ByteSpan(raw_header_).first(header_bytes_) : ByteSpan();
+    }
     // The last record was a switch: the rest of its segment is padding, which nobody reads. PostgreSQL clears it, but a
     // server that crashed between the switch record and that leaves what the recycled file held before.
     [[nodiscard]] bool in_padding() const noexcept { return switched_; }

@@ -57,6 +57,8 @@ SegmentCheck SegmentChecker::result() {
     check.complete = walker.stop() == Stop::none && state_->taken == expected.size.bytes();
     if (check.complete) {
         if (walker.in_padding()) check.valid_end = end;
+        const ByteSpan open = walker.open_header();
+        check.open_header.assign(open.begin(), open.end());
         return check;
     }
     Damage reason = walker.stopped_at();

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/base/files.h"
 #include "lib/wal/record.h"
@@ -42,6 +43,8 @@ struct SegmentCheck {
     // Where valid data ends although the segment should go on (not set for the zero tail of an unfinished segment when
     // unfinished_allowed).
     std::optional<Damage> damage;
+    // Of the record that begins in a complete segment and goes on in the next one: its header, as far as it is here.
+    std::vector<std::byte> open_header;
     // Why the walk ended at valid_end when the segment is not complete, also where that is normal ("record: empty").
     std::string end_reason;
 };
