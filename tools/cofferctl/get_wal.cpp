@@ -11,6 +11,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/config/units.h"
 #include "lib/wal/segment_name.h"
+#include "lib/wal/holdings.h"
 #include "lib/wal/serve.h"
 #include "tools/cofferctl/output.h"
 
@@ -27,7 +28,7 @@ constexpr const char* usage_text =
     "  -P, --partial               give an unfinished segment too, filled with zeros to its full size\n"
     "  -o, --output-directory DIR  write it there under its own name, whole or not at all (default: standard output)\n"
     "      --to FILE               write it to this file, whole or not at all\n"
-    "      --stop-at-hole          with --to: end with 126 where a segment is missing though later ones are held\n"
+    "      --stop-at-hole          with --to: end with 126 where a segment is not whole though later ones are held\n"
     "  -p, --peek COUNT            only print up to COUNT names that are held from WAL on\n"
     "  -z, --gzip; -j, --bzip2     compress what is given\n"
     "      --keep-compression      give the bytes as they are stored\n"
@@ -115,15 +116,21 @@ std::optional<Request> parse(int argc, char** argv, int& status) {
     return request;
 }
 
-// Absent, although what follows on its timeline is here: recovery must not take that for the end of the log. Segments
-// from before a timeline began are never on it, and PostgreSQL asks for them first on its way.
+// Absent or unfinished, although what follows on its timeline is here: recovery must not take that for the end of the
+// log. Segments from before a timeline began are never on it, and PostgreSQL asks for them first on its way.
 void refuse_hole(const Request& request, const config::Server& server) {
     if (!request.stop_at_hole || wal::kind_of(request.name) != wal::FileKind::segment) return;
-    const auto behind = wal::held_behind(server, request.name, request.options.allow_partial);
-    if (!behind) return;
+    const bool allow_partial = request.options.allow_partial;
+    const auto is_whole = [&] {
+        const auto held = wal::find_now(server, request.name, allow_partial);
+        return held && !wal::is_partial(held->place);
+    };
+    if (is_whole()) return;
+    const auto behind = wal::held_behind(server, request.name, allow_partial);
+    if (!behind || is_whole()) return;  // it may have come in between
     throw Error(ErrorCode::wal_gap,
-                "this WAL segment is missing, although later ones are held (the next: " + *behind + ")", request.name,
-                "look for it on the server (pg_wal) or in errors/ and put it into incoming/");
+                "this WAL segment is missing, or partly held, although later ones are held (the next: " + *behind + ")",
+                request.name, "look for it on the server (pg_wal) or in errors/ and put it into incoming/");
 }
 
 int not_found(const Request& request, Output& out) {
@@ -172,8 +179,12 @@ int serve(Request request, const config::Server& server, Output& out) {
         }
         return 0;
     }
-    if (const auto identity = catalogue::Catalogue(server).identity()) {
-        request.options.system_identifier = identity->systemid;
+    // Whose WAL it is, is said by the WAL too; to end a recovery for want of this comparison would be worse.
+    try {
+        const auto identity = catalogue::Catalogue(server).identity();
+        if (identity) request.options.system_identifier = identity->systemid;
+    } catch (const Error& error) {
+        out.warning(error.what());
     }
     if (request.directory.empty() && request.file.empty()) {
         const bool found = wal::serve_to(server, request.name, request.options, STDOUT_FILENO, "standard output");
@@ -185,8 +196,8 @@ int serve(Request request, const config::Server& server, Output& out) {
         out.error(Error::from_errno(errno, "cannot write into directory", destination.parent_path().string()));
         return bad_request;
     }
-    if (wal::serve_to_file(server, request.name, request.options, destination)) return 0;
     refuse_hole(request, server);
+    if (wal::serve_to_file(server, request.name, request.options, destination)) return 0;
     return not_found(request, out);
 }
 

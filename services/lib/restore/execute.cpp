@@ -40,7 +40,12 @@ class Execution {
     std::vector<std::string> run() {
         begin();
         kill_point("job.restore.begin");
-        bring_wal();
+        try {
+            bring_wal();
+        } catch (const Error&) {
+            give_up();
+            throw;
+        }
         kill_point("job.restore.wal");
         phase("copy", "copying the backup", plan_.bytes());
         std::vector<Tree> trees = plan_.tablespace_trees;
@@ -107,6 +112,13 @@ class Execution {
         files().sync_directory(plan_.destination);
         files().sync_directory(plan_.destination.parent_path());
         for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);
+    }
+
+    // Refused, or canceled, before a data file was copied: nothing is left to be in the way of the next attempt.
+    void give_up() const noexcept {
+        std::error_code ignored;
+        std::filesystem::remove_all(at("pg_wal"), ignored);
+        std::filesystem::remove(at(unfinished_marker), ignored);
     }
 
     void bring_wal() {

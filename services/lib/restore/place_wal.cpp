@@ -20,7 +20,8 @@ void mark_archived(const Path& pg_wal, const std::string& name, const CopyContro
     create_file(pg_wal / "archive_status" / (name + ".done"), control.owner);
 }
 
-// A segment behind which recovery goes on must reach to its end, and be what it says. sink gets its bytes. Returns
+// A segment behind which recovery goes on must reach to its end, and be what it says; the last one to where recovery
+// ends. sink gets its bytes. Returns
 // the header of the record that goes on in the next piece, as far as it lies in this one.
 std::vector<std::byte> prove_piece(const Plan& plan, const config::Server& server, std::size_t index,
                                    const CopyControl& control, NewTablespaces& tablespaces,
@@ -37,7 +38,10 @@ std::vector<std::byte> prove_piece(const Plan& plan, const config::Server& serve
         return true;
     });
     wal::SegmentCheck check = checker.result();
-    if (check.complete || index + 1 == plan.chain.pieces.size()) return std::move(check.open_header);
+    const bool last = index + 1 == plan.chain.pieces.size();
+    const bool reaches_the_end = !plan.end.end.valid() || plan.end.end <= piece.segment.begin(plan.chain.size) ||
+                                 check.valid_end >= plan.end.end;
+    if (check.complete || (last && reaches_the_end)) return std::move(check.open_header);
     throw Error(ErrorCode::corrupt,
                 fmt::format("wal segment {} ends at {}: {}", piece.segment.name(plan.chain.size),
                             check.valid_end.to_string(), check.end_reason),

@@ -174,7 +174,7 @@ class Planner {
         }
         if (plan_.get_wal) {
             settings.restore_command =
-                get_wal_command(request_.cofferctl, request_.config_file, server_.name, plan_.target.standby_mode);
+                get_wal_command(request_.cofferctl, request_.config_file, server_.name, plan_.target);
         } else if (!plan_.target.standby_mode) {
             // PostgreSQL demands one, and looks into pg_wal when it fails.
             settings.restore_command = "false";

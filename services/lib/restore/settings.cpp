@@ -122,7 +122,8 @@ std::string auto_conf(const RecoverySettings& settings, std::string_view existin
     return text;
 }
 
-std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server, bool standby) {
+std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server,
+                            const RestoreTarget& target) {
     // Quoted for the shell, then '%' doubled for PostgreSQL, which replaces %f and %p itself.
     const auto word = [](std::string_view plain) {
         std::string text = "'";
@@ -133,8 +134,9 @@ std::string get_wal_command(const Path& cofferctl, const Path& config_file, std:
         }
         return text + "'";
     };
+    const bool to_the_end = target.kind == TargetKind::end && !target.standby_mode;
     return fmt::format("{} --config {} get-wal -P{} {} %f --to %p", word(cofferctl.string()),
-                       word(config_file.string()), standby ? "" : " --stop-at-hole", word(server));
+                       word(config_file.string()), to_the_end ? " --stop-at-hole" : "", word(server));
 }
 
 }  // namespace coffer::restore

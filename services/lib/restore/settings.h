@@ -46,9 +46,11 @@ struct RecoverySettings {
 std::string auto_conf(const RecoverySettings& settings, std::string_view existing,
                       const std::map<std::string, Assignment>& elsewhere);
 
-// restore_command that asks this box for WAL. A standby asks again and again for what is not there yet; a recovery must
-// stop where a segment is missing.
-std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server, bool standby);
+// restore_command that asks this box for WAL. A recovery without a target must stop where a segment is missing. One
+// with a target fails by itself when WAL ends before it, and may read ahead of it (PostgreSQL 15) into a hole that does
+// not matter; a standby asks again and again for what is not there yet.
+std::string get_wal_command(const Path& cofferctl, const Path& config_file, std::string_view server,
+                            const RestoreTarget& target);
 
 struct ConfigurationReport {
     std::map<std::string, Assignment> main_file;  // of postgresql.conf; empty when it is not in the backup

@@ -49,8 +49,7 @@ bool anything_behind(const Holdings& holdings, const TimelinePath& path, std::ui
 }  // namespace
 
 bool WalPiece::partial() const noexcept {
-    return file.place == wal::Place::streaming_partial || file.place == wal::Place::archive_partial ||
-           file.place == wal::Place::incoming_partial;
+    return wal::is_partial(file.place);
 }
 
 std::optional<std::size_t> WalChain::index_of(Lsn lsn) const noexcept {

@@ -110,6 +110,10 @@ std::string_view name_of(Place place) noexcept {
     return "unknown";
 }
 
+bool is_partial(Place place) noexcept {
+    return place == Place::streaming_partial || place == Place::archive_partial || place == Place::incoming_partial;
+}
+
 Path archive_path(const config::Server& server, std::string_view name) {
     return server.wals_directory / archive_folder_of(name) / name;
 }

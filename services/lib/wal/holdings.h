@@ -17,6 +17,7 @@ namespace coffer::wal {
 
 enum class Place { archive, incoming, streaming, streaming_partial, archive_partial, incoming_partial };
 std::string_view name_of(Place place) noexcept;
+bool is_partial(Place place) noexcept;
 
 struct HeldFile {
     std::string name;  // without ".partial"

@@ -22,10 +22,6 @@ namespace {
 constexpr std::size_t front_size = 64;  // holds a long page header
 constexpr std::uint64_t largest_history = 1ULL << 20;
 
-bool is_partial(Place place) {
-    return place == Place::streaming_partial || place == Place::archive_partial || place == Place::incoming_partial;
-}
-
 constexpr const char* damage_remedy = "restore the file from a copy; recovery cannot go past it";
 
 // Passes the plain bytes on, and knows at the end whether they were a whole segment, and a sound one.
@@ -43,7 +39,11 @@ class SegmentSink {
     void end() {
         if (!is_segment_) return;
         if (is_partial(file_.place)) {
-            const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
+            const auto front = ByteSpan(front_).first(front_filled_);
+            // Nothing at all has come yet, or it is what it says.
+            if (std::any_of(front.begin(), front.end(), [](std::byte byte) { return byte != std::byte{0}; }))
+                identify();
+            const auto identity = identify_segment(front);
             return pad_to(identity ? identity->size.bytes() : SegmentSize().bytes());
         }
         if (!expected_) refuse("it does not begin as a segment does");
@@ -72,7 +72,7 @@ class SegmentSink {
     }
 
     void identify() {
-        const auto identity = identify_segment(ByteSpan(front_));
+        const auto identity = identify_segment(ByteSpan(front_).first(front_filled_));
         if (!identity) refuse("it does not begin as a segment does");
         const auto segment = Segment::parse(file_.name, identity->size);
         if (!segment || segment->begin(identity->size) != identity->address) refuse("it is another segment");
@@ -138,7 +138,12 @@ void serve_file(const HeldFile& file, const ServeOptions& options, int fd, const
         written += bytes.size();
         files().append(fd, bytes, destination);
     };
-    if (options.keep_compression && !stored_plain(file.path)) return copy_stored(file.path, write);
+    if (options.keep_compression && !stored_plain(file.path)) {
+        SegmentSink segment(file, options, [](ByteSpan) {});
+        decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
+        segment.end();
+        return copy_stored(file.path, write);
+    }
     if (options.compress_with == Codec::none) {
         SegmentSink segment(file, options, write);
         decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
@@ -188,14 +193,31 @@ std::optional<SegmentSize> size_by_content(const Path& path) {
 }
 
 // All segments of one server are of one size, which none of them tells by its name.
-std::optional<SegmentSize> size_of_held(const config::Server& server) {
+std::optional<Holdings> scan_all(const config::Server& server) {
     for (const std::uint64_t guess : {std::uint64_t{16} << 20, std::uint64_t{1} << 20}) {
-        const Holdings holdings = Holdings::scan(server, *SegmentSize::from_bytes(guess));
+        const SegmentSize guessed = *SegmentSize::from_bytes(guess);
+        Holdings holdings = Holdings::scan(server, guessed);
         for (const auto& [segment, file] : holdings.segments()) {
-            if (const auto size = size_by_content(file.path)) return size;
+            const auto size = size_by_content(file.path);
+            if (!size) continue;
+            if (*size == guessed) return holdings;
+            return Holdings::scan(server, *size);
         }
     }
     return std::nullopt;
+}
+
+// Had this timeline begun where the segment is? Without its history, when an earlier one of it is held.
+bool is_of_its_timeline(const Holdings& holdings, const Segment& segment) {
+    if (segment.timeline == 1) return true;
+    const auto file = holdings.histories().find(segment.timeline);
+    if (file == holdings.histories().end()) {
+        const auto earliest = holdings.segments().lower_bound({segment.timeline, 0});
+        return earliest != holdings.segments().end() && earliest->first < segment;
+    }
+    const std::string text = decompress_file(file->second.path, largest_history);
+    const auto history = TimelineHistory::parse(text, segment.timeline, file->second.path.string());
+    return !history.ancestors.empty() && segment.end(holdings.segment_size()) > history.ancestors.back().at;
 }
 
 }  // namespace
@@ -232,21 +254,16 @@ bool serve_to_file(const config::Server& server, const std::string& name, const 
 }
 
 std::optional<std::string> held_behind(const config::Server& server, const std::string& name, bool allow_partial) {
-    const auto size = size_of_held(server);
-    const auto wanted = size ? Segment::parse(name, *size) : std::nullopt;
-    if (!wanted) return std::nullopt;
-    const Holdings holdings = Holdings::scan(server, *size);
-    if (wanted->timeline > 1) {
-        const auto file = holdings.histories().find(wanted->timeline);
-        if (file == holdings.histories().end()) return std::nullopt;
-        const std::string text = decompress_file(file->second.path, largest_history);
-        const auto history = TimelineHistory::parse(text, wanted->timeline, file->second.path.string());
-        if (history.ancestors.empty() || wanted->end(*size) <= history.ancestors.back().at) return std::nullopt;
-    }
-    const auto behind = std::find_if(holdings.segments().upper_bound(*wanted), holdings.segments().end(),
-                                     [&](const auto& held) { return allow_partial || !is_partial(held.second.place); });
-    if (behind == holdings.segments().end() || behind->first.timeline != wanted->timeline) return std::nullopt;
-    return behind->first.name(*size);
+    const auto holdings = scan_all(server);
+    if (!holdings) return std::nullopt;
+    const SegmentSize size = holdings->segment_size();
+    const auto wanted = Segment::parse(name, size);
+    if (!wanted || !is_of_its_timeline(*holdings, *wanted)) return std::nullopt;
+    const auto& held = holdings->segments();
+    const auto behind = std::find_if(held.upper_bound(*wanted), held.end(),
+                                     [&](const auto& one) { return allow_partial || !is_partial(one.second.place); });
+    if (behind == held.end() || behind->first.timeline != wanted->timeline) return std::nullopt;
+    return behind->first.name(size);
 }
 
 std::vector<std::string> names_held_from(const config::Server& server, const std::string& name, std::size_t count,

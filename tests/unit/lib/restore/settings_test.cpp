@@ -103,11 +103,15 @@ TEST(RecoverySettings, WritesOnlyWhatTheVersionKnows) {
 }
 
 TEST(RecoverySettings, QuotesTheCommandForTheShellAndForPostgres) {
-    const std::string command = get_wal_command("/opt/my coffer/cofferctl", "/etc/c%f/it's.conf", "main", true);
+    RestoreTarget standby, to_lsn;
+    standby.standby_mode = true;
+    to_lsn.kind = TargetKind::lsn;
+    const std::string command = get_wal_command("/opt/my coffer/cofferctl", "/etc/c%f/it's.conf", "main", standby);
     STRCMP_EQUAL("'/opt/my coffer/cofferctl' --config '/etc/c%%f/it'\\''s.conf' get-wal -P 'main' %f --to %p",
                  command.c_str());
     STRCMP_EQUAL("'c' --config 'f' get-wal -P --stop-at-hole 'main' %f --to %p",
-                 get_wal_command("c", "f", "main", false).c_str());
+                 get_wal_command("c", "f", "main", {}).c_str());
+    STRCMP_EQUAL("'c' --config 'f' get-wal -P 'main' %f --to %p", get_wal_command("c", "f", "main", to_lsn).c_str());
 }
 
 TEST(RecoverySettings, WarnsOfAStandbyThatCommitsWouldWaitFor) {

@@ -127,6 +127,32 @@ TEST(ServeWal, ADamagedFileIsNeverDelivered) {
     CHECK(serve_to_file(server, name(8), {.system_identifier = test::WalOptions().system_identifier}, home / "out/a"));
 }
 
+TEST(ServeWal, WhatIsGivenAsItIsStoredIsCheckedAsWell) {
+    std::string flipped = whole(1);
+    flipped[500000] ^= 1;
+    archive(1, flipped, Codec::zstd);
+    archive(2, whole(2), Codec::zstd);
+    CHECK_THROWS(Error, serve_to_file(server, name(1), {.keep_compression = true}, home / "out/a"));
+    LONGS_EQUAL(0, files_out());
+    CHECK(serve_to_file(server, name(2), {.keep_compression = true}, home / "out/a"));
+    CHECK(read_file(home / "out/a") == read_file(home / "wals/0000000100000000" / name(2)));
+}
+
+TEST(ServeWal, AnUnfinishedSegmentMustBeTheOneThatItsNameSays) {
+    const auto put = [&](const std::string& bytes) {
+        std::ofstream(home / "streaming" / (name(3) + ".partial")) << bytes;
+    };
+    for (const std::string& bytes : {segment_bytes(2, 30000), std::string(30000, 'x'), std::string("short")}) {
+        put(bytes);
+        CHECK_THROWS(Error, serve_to_file(server, name(3), {.allow_partial = true}, home / "out/a"));
+    }
+    put(segment_bytes(3, 30000));
+    CHECK_THROWS(Error,
+                 serve_to_file(server, name(3), {.allow_partial = true, .system_identifier = 1}, home / "out/a"));
+    put(std::string(size, '\0'));  // made, and nothing has come yet
+    CHECK(serve_to_file(server, name(3), {.allow_partial = true}, home / "out/a"));
+}
+
 TEST(ServeWal, TellsAHoleFromTheEndOfTheLog) {
     for (const std::uint64_t number : {1, 2, 4, 5}) archive(number, whole(number));
     CHECK(held_behind(server, name(3), true) == name(4));
@@ -140,6 +166,14 @@ TEST(ServeWal, TellsAHoleFromTheEndOfTheLog) {
     CHECK(!held_behind(server, on_two(2), true));
     CHECK(held_behind(server, on_two(3), true) == on_two(4));
     CHECK(!held_behind(server, on_two(5), true));
+    // Without its history it had begun where an earlier one is held.
+    std::filesystem::remove(home / "wals/00000002.history");
+    CHECK(!held_behind(server, on_two(3), true));
+    std::ofstream(home / "wals/0000000200000000" / on_two(2)) << whole(2);
+    CHECK(held_behind(server, on_two(3), true) == on_two(4));
+    // An unfinished one is a hole too, when the log goes on behind it.
+    std::ofstream(home / "streaming" / (name(3) + ".partial")) << segment_bytes(3, 30000);
+    CHECK(held_behind(server, name(3), true) == name(4));
     // What is unfinished counts only where it would be given.
     std::ofstream(home / "streaming" / (name(7) + ".partial")) << segment_bytes(7, 30000);
     CHECK(held_behind(server, name(6), true) == name(7));

@@ -1,0 +1,66 @@
+#include <CppUTest/TestHarness.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "lib/base/error.h"
+#include "lib/restore/execute.h"
+#include "lib/restore/new_tablespaces.h"
+#include "tests/unit/lib/wal/wal_builder.h"
+
+using namespace coffer;
+using namespace coffer::restore;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Two segments of 1 MB, of which the last has a flipped bit at its middle.
+class Box {
+  public:
+    Box() {
+        char name[] = "/tmp/coffer-place-XXXXXX";
+        root = ::mkdtemp(name);
+        wal.fill_segment();
+        wal.fill_segment();
+        plan.identity = {wal.options().system_identifier, 15};
+        plan.chain.size = wal.options().size;
+        plan.target.kind = TargetKind::lsn;
+        for (const std::uint64_t number : {5, 6}) {
+            WalPiece piece;
+            piece.segment = {1, number};
+            piece.file.name = piece.segment.name(plan.chain.size);
+            piece.file.path = root / piece.file.name;
+            std::string bytes = wal.segment(number);
+            if (number == 6) bytes[bytes.size() / 2] ^= 1;
+            std::ofstream(piece.file.path) << bytes;
+            plan.chain.pieces.push_back(std::move(piece));
+        }
+    }
+    ~Box() { fs::remove_all(root); }
+
+    void prove(double segments) {
+        const auto distance = static_cast<std::uint64_t>(segments * static_cast<double>(plan.chain.size.bytes()));
+        plan.end.end = Lsn{plan.chain.begin().value + distance};
+        NewTablespaces tablespaces(plan);
+        prove_wal(plan, server, CopyControl(), tablespaces);
+    }
+
+    Path root;
+    config::Server server;
+    test::WalBuilder wal;
+    Plan plan;
+};
+
+}  // namespace
+
+TEST_GROUP(PlaceWal){};
+
+TEST(PlaceWal, TheLastSegmentIsProvenUpToWhereRecoveryEnds) {
+    Box box;
+    box.prove(0.9);  // before it
+    box.prove(1.4);
+    CHECK_THROWS(Error, box.prove(1.6));
+    box.plan.chain.pieces.erase(box.plan.chain.pieces.begin());
+    box.plan.chain.pieces.push_back(box.plan.chain.pieces.front());
+    CHECK_THROWS(Error, box.prove(0.1));  // one behind which recovery goes on is proven whole
+}
