@@ -11,6 +11,7 @@
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
+#include "lib/wal/behind_writer.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/proof.h"
 #include "lib/wal/segment_check.h"
@@ -144,10 +145,20 @@ void serve_file(const HeldFile& file, const ServeOptions& options, int fd, const
         segment.end();
         return copy_stored(file.path, write);
     }
-    if (options.compress_with == Codec::none) {
+    if (options.compress_with == Codec::none && stored_plain(file.path)) {
         SegmentSink segment(file, options, write);
         decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
         return segment.end();
+    }
+    if (options.compress_with == Codec::none) {
+        BehindWriter writer(fd, destination);
+        SegmentSink segment(file, options, [&](ByteSpan bytes) {
+            written += bytes.size();
+            writer.write(bytes);
+        });
+        decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
+        segment.end();
+        return writer.finish();
     }
     std::string plain;
     SegmentSink segment(file, options, [&](ByteSpan bytes) {
