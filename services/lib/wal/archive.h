@@ -4,8 +4,9 @@
 // store() reads the source once, judges it (admission.h), compresses it to ".NAME.tmp" beside its final place, and
 // hands it to the commit: fdatasync, rename, fsync of the directories, line in xlog.db, and only then the source goes.
 // Workers compress in parallel; whoever finds no commit running commits for all that are ready, so that a queue shares
-// its syncs and nobody waits for them. A crash anywhere leaves the source, or the archived file, or both: doing it
-// again is always right, since same name and same bytes is success.
+// its syncs and nobody waits for them. What is ready waits for earlier names that are still being compressed, so that
+// the index, which is in the order of names, only grows at its end. A crash anywhere leaves the source, or the archived
+// file, or both: doing it again is always right, since same name and same bytes is success.
 //
 // Thread-safe. Reasons that are nobody's fault but the file's (Outcome) are values; what keeps the archive from working
 // (no_space, io) is an Error in the outcome, and the source stays.
@@ -91,6 +92,7 @@ class WalArchive {
     void load_index();
     void learn_system();
     // archive_store.cpp
+    void take_in(const Path& source, Done& done) noexcept;
     void prepare(SourceFile source, Done& done);
     [[nodiscard]] bool second_name(const Path& source, const Path& name) const;
     void compress(Ready& ready, ByteSpan bytes, Codec codec);
@@ -100,7 +102,10 @@ class WalArchive {
     void learn_system_of(ByteSpan plain);
     void ensure_folder(const Path& folder);
     // archive_commit.cpp
-    void commit(Ready ready);
+    void begin(const std::string& name);
+    void commit_later(Ready ready);
+    std::vector<Ready> take_group();
+    void commit(const std::string& name);
     void commit_group(std::vector<Ready>& group);
     void index_group(std::vector<Ready>& group);
 
@@ -116,8 +121,9 @@ class WalArchive {
         learned_system_;  // from the archive itself, for as long as the catalogue knows nothing
 
     std::atomic<std::uint64_t> temporary_number_{0};
-    std::mutex xlogdb_mutex_;  // one writer of xlog.db
-    std::mutex commit_mutex_;  // of the next two
+    std::mutex xlogdb_mutex_;               // one writer of xlog.db
+    std::mutex commit_mutex_;               // of the next three
+    std::multiset<std::string> under_way_;  // between begin() and commit()
     std::vector<Ready> pending_;
     bool committing_ = false;
 };

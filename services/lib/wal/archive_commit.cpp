@@ -1,5 +1,7 @@
 // The second half of storing: making durable what is compressed. One thread at a time, for all files that are ready.
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include "lib/base/log.h"
 #include "lib/wal/archive_ready.h"
@@ -12,14 +14,34 @@ void WalArchive::Ready::fail(const Error& error) noexcept {
     if (!temporary.empty()) ::unlink(temporary.c_str());
 }
 
-void WalArchive::commit(Ready ready) {
-    std::unique_lock lock(commit_mutex_);
+void WalArchive::begin(const std::string& name) {
+    const std::lock_guard lock(commit_mutex_);
+    under_way_.insert(name);
+}
+
+void WalArchive::commit_later(Ready ready) {
+    const std::lock_guard lock(commit_mutex_);
     pending_.push_back(std::move(ready));
-    if (committing_) return;  // that thread will find it
+}
+
+// Those that nothing under way comes before: lines of the index are in order then without being put there later.
+std::vector<WalArchive::Ready> WalArchive::take_group() {
+    const auto waits = [this](const Ready& ready) {
+        return !under_way_.empty() && *under_way_.begin() < ready.target.filename().string();
+    };
+    const auto first_to_wait = std::partition(pending_.begin(), pending_.end(), std::not_fn(waits));
+    std::vector<Ready> group(std::make_move_iterator(pending_.begin()), std::make_move_iterator(first_to_wait));
+    pending_.erase(pending_.begin(), first_to_wait);
+    return group;
+}
+
+// The file of this name is compressed and waits for the commit, or is settled: it holds up nobody any more.
+void WalArchive::commit(const std::string& name) {
+    std::unique_lock lock(commit_mutex_);
+    under_way_.erase(under_way_.find(name));
+    if (committing_) return;  // that thread will find what is ready
     committing_ = true;
-    while (!pending_.empty()) {
-        std::vector<Ready> group;
-        group.swap(pending_);
+    for (std::vector<Ready> group = take_group(); !group.empty(); group = take_group()) {
         lock.unlock();
         try {
             commit_group(group);
@@ -95,7 +117,7 @@ void WalArchive::index_group(std::vector<Ready>& group) {
         lines.end());
     try {
         const std::lock_guard lock(xlogdb_mutex_);
-        append_xlogdb(xlogdb_path(server_), lines);
+        put_xlogdb(xlogdb_path(server_), lines);
         kill_point("archiver.segment.indexed");
     } catch (const Error& error) {
         for (Ready& ready : group) {

@@ -68,7 +68,9 @@ void WalArchive::load_index() {
         }
     }
     for (const XlogLine& line : right) index_.add(line.name, line.size);
-    if (confirmed == right.size() && confirmed == content.lines.size() && content.unreadable == 0) return;
+    const bool in_order = std::is_sorted(content.lines.begin(), content.lines.end(),
+                                         [](const XlogLine& a, const XlogLine& b) { return a.name < b.name; });
+    if (confirmed == right.size() && confirmed == content.lines.size() && content.unreadable == 0 && in_order) return;
     log_info("server {}: index of the WAL archive set right: {} lines, {} files", server_.name,
              content.lines.size() + content.unreadable, right.size());
     write_xlogdb(path, right);

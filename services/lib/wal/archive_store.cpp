@@ -49,6 +49,13 @@ StoreOutcome outcome_of(const Path& source, StoreResult result, std::string reas
 }  // namespace
 
 void WalArchive::store(const Path& source, Done done) noexcept {
+    const std::string name = source.filename().string();
+    begin(name);
+    take_in(source, done);
+    commit(name);
+}
+
+void WalArchive::take_in(const Path& source, Done& done) noexcept {
     StoreOutcome outcome;
     try {
         std::optional<SourceFile> file;
@@ -109,7 +116,7 @@ void WalArchive::prepare(SourceFile source, Done& done) {
     }
     ready.outcome.stored_size = ready.line.size;
     ready.source.release_bytes();
-    commit(std::move(ready));
+    commit_later(std::move(ready));
 }
 
 // Opens the archived file when it holds the same bytes; nothing happens when there is none; false when that settled it.

@@ -82,6 +82,52 @@ bool ends_within_a_line(int fd, std::uint64_t size, const Path& path) {
     return last != '\n';
 }
 
+std::string_view name_in(std::string_view line) {
+    return line.substr(0, line.find_first_of(" \t\r\n"));
+}
+
+// Takes the first line, with its newline, off the text.
+std::string_view take_line(std::string_view& text) {
+    const std::string_view line = text.substr(0, text.find('\n') + 1);
+    text.remove_prefix(line.size());
+    return line;
+}
+
+// Whether all lines of the file come before this name, as far as its last line tells.
+bool ends_before(const Path& path, std::string_view name) {
+    if (!std::filesystem::exists(path)) return true;
+    const UniqueFd fd = files().open(path, O_RDONLY);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot read file", path.string());
+    std::array<char, 512> end{};  // longer than any line
+    const auto size = static_cast<std::size_t>(std::min<off_t>(status.st_size, end.size()));
+    if (size == 0) return true;
+    if (::pread(fd.get(), end.data(), size, status.st_size - static_cast<off_t>(size)) != static_cast<ssize_t>(size)) {
+        throw Error::from_errno(errno, "cannot read file", path.string());
+    }
+    std::string_view text(end.data(), size);
+    if (text.back() != '\n') return false;  // torn
+    text.remove_suffix(1);
+    const std::size_t before = text.rfind('\n');
+    if (before == std::string_view::npos && size == end.size()) return false;
+    if (before != std::string_view::npos) text.remove_prefix(before + 1);
+    return name_in(text) < name;
+}
+
+// Text only, since there may be a million lines. A last one that is torn is left out.
+std::string merged(std::string_view old, std::span<const XlogLine> lines) {
+    std::string text;
+    text.reserve(old.size() + 100 * lines.size());
+    auto next = lines.begin();
+    while (old.find('\n') != std::string_view::npos) {
+        const std::string_view line = take_line(old);
+        const std::string_view name = name_in(line);
+        for (; next != lines.end() && next->name < name; ++next) text += next->format();
+        if (next == lines.end() || next->name != name) text += line;
+    }
+    return text + text_of(lines.subspan(static_cast<std::size_t>(next - lines.begin())));
+}
+
 }  // namespace
 
 std::optional<XlogLine> XlogLine::parse(std::string_view line) {
@@ -152,6 +198,12 @@ void append_xlogdb(const Path& path, std::span<const XlogLine> lines) {
         throw;
     }
     if (is_new) files().sync_directory(path.parent_path());
+}
+
+void put_xlogdb(const Path& path, std::span<const XlogLine> lines) {
+    if (lines.empty()) return;
+    if (ends_before(path, lines.front().name)) return append_xlogdb(path, lines);
+    write_file_durably(path, merged(read_file(path, largest_index).value_or(""), lines));
 }
 
 void write_xlogdb(const Path& path, std::span<const XlogLine> lines) {

@@ -9,6 +9,10 @@
 // when it is absent. Ours is the newer name where such a file exists or xlogdb_directory is set, else the older one,
 // which every version takes over.
 //
+// Lines are in the order of their names, which is the one that Barman writes when it makes the file itself (the history
+// of a timeline stands before its first segment): it reads on for a backup only until the first segment behind the
+// backup's end, so that a line further down would be missed.
+//
 // The index is derived: what lies on disk wins, and the archive is scanned when it is opened (archive.h). One writer at
 // a time.
 #include <optional>
@@ -44,6 +48,10 @@ Path xlogdb_path(const config::Server& server);
 XlogContent read_xlogdb(const Path& path);
 // Durable when it returns. When it throws (no_space, io) the file is as it was before.
 void append_xlogdb(const Path& path, std::span<const XlogLine> lines);
+// Puts lines, sorted by name, where they belong; one of a name that is there already takes its place. Where all of them
+// belong behind the last line they are appended, otherwise the file is replaced by one that has them. Durable when it
+// returns; as before when it throws.
+void put_xlogdb(const Path& path, std::span<const XlogLine> lines);
 // Replaces the whole index durably; the old one stays when it throws.
 void write_xlogdb(const Path& path, std::span<const XlogLine> lines);
 

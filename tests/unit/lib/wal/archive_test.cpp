@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "lib/wal/quarantine.h"
@@ -340,6 +342,54 @@ TEST(WalArchive, StoresFromSeveralThreadsAtOnce) {
     LONGS_EQUAL(count, archive->state().wal_count);
     LONGS_EQUAL(count, indexed().size());
     LONGS_EQUAL(0, files_below("incoming"));
+}
+
+TEST(WalArchive, IndexesNothingBeforeAnEarlierFileThatIsUnderWay) {
+    std::promise<void> asked, answer;
+    std::atomic<bool> first{true};
+    settings.known_system = [&] {
+        if (first.exchange(false)) {
+            asked.set_value();
+            answer.get_future().wait();
+        }
+        return KnownSystem{our_system, 15, std::nullopt};
+    };
+    open();
+    for (std::uint64_t number = 1; number <= 2; ++number) incoming(name_of_segment(number), segment_of(number));
+    std::atomic<int> stored{0};
+    const auto take = [&](std::uint64_t number) {
+        archive->store(home / "incoming" / name_of_segment(number), [&](const StoreOutcome& outcome) {
+            if (outcome.result == StoreResult::stored) ++stored;
+        });
+    };
+    std::thread slow(take, 1);
+    asked.get_future().wait();
+    take(2);
+    const std::size_t indexed_before = indexed().size();
+    const std::size_t incoming_before = files_below("incoming");
+    answer.set_value();
+    slow.join();
+    LONGS_EQUAL(0, indexed_before);
+    LONGS_EQUAL(2, incoming_before);
+    LONGS_EQUAL(2, stored.load());
+    CHECK(indexed() == (std::vector<std::string>{name_of_segment(1), name_of_segment(2)}));
+}
+
+TEST(WalArchive, HoldsNothingBackForAnEarlierFileThatIsRefused) {
+    CHECK(store(name_of_segment(1), "rubbish").result == StoreResult::refused);
+    check_stored(store(name_of_segment(2), segment_of(2)), segment_of(2));
+}
+
+TEST(WalArchive, PutsAFileThatComesLateInItsPlaceInTheIndex) {
+    for (const std::uint64_t number : {3, 4, 2, 1}) store(name_of_segment(number), segment_of(number));
+    const std::vector<std::string> expected{name_of_segment(1), name_of_segment(2), name_of_segment(3),
+                                            name_of_segment(4)};
+    CHECK(indexed() == expected);
+    XlogContent content = read_xlogdb(xlogdb_path(server));
+    std::swap(content.lines.front(), content.lines.back());  // as versions before left it
+    write_xlogdb(xlogdb_path(server), content.lines);
+    open();
+    CHECK(indexed() == expected);
 }
 
 TEST(WalArchive, RemovesFromDiskAndIndex) {

@@ -1,6 +1,7 @@
 #include "lib/wal/xlogdb.h"
 
 #include <CppUTest/TestHarness.h>
+#include <sys/stat.h>
 
 #include "lib/base/error.h"
 
@@ -108,6 +109,46 @@ TEST(Xlogdb, IsAsBeforeWhenTheDiskIsFull) {
         }
         CHECK(read_file(path).value() == before);
     }
+}
+
+TEST(Xlogdb, PutsLinesInTheOrderOfNames) {
+    const auto put = [this](std::vector<XlogLine> lines) { put_xlogdb(path, lines); };
+    put({line("000000010000000000000003"), line("000000010000000000000006")});
+    put({line("000000010000000000000007")});
+    put({line("000000010000000000000001"), line("000000010000000000000004"), line("000000020000000000000008")});
+    put({line("000000010000000000000003.00000028.backup"), line("00000002.history")});
+    put({line("000000010000000000000004", "zstd")});
+    std::string names;
+    for (const XlogLine& each : read_xlogdb(path).lines) names += each.name + " " + each.compression + "\n";
+    STRCMP_EQUAL(
+        "000000010000000000000001 \n000000010000000000000003 \n000000010000000000000003.00000028.backup \n"
+        "000000010000000000000004 zstd\n000000010000000000000006 \n000000010000000000000007 \n00000002.history \n"
+        "000000020000000000000008 \n",
+        names.c_str());
+}
+
+TEST(Xlogdb, OnlyGrowsWhileNamesComeInOrder) {
+    const XlogLine lines[] = {line("000000010000000000000001"), line("000000010000000000000002"),
+                              line("000000010000000000000001.00000028.backup")};
+    const auto number = [this] {
+        struct stat status {};
+        ::stat(path.c_str(), &status);
+        return status.st_ino;
+    };
+    put_xlogdb(path, std::span(lines).first(1));
+    const auto first = number();
+    put_xlogdb(path, std::span(lines).subspan(1, 1));
+    CHECK(first == number());
+    put_xlogdb(path, std::span(lines).last(1));
+    CHECK(first != number());
+}
+
+TEST(Xlogdb, PutsALineInPlaceOfATornOne) {
+    write_file_durably(path, "000000010000000000000001\t1\t1.5\tNone\n0000000100000");
+    const XlogLine lines[] = {line("000000010000000000000002")};
+    put_xlogdb(path, lines);
+    LONGS_EQUAL(2, read_xlogdb(path).lines.size());
+    LONGS_EQUAL(0, read_xlogdb(path).unreadable);
 }
 
 TEST(Xlogdb, KeepsToTheNameThatIsThere) {
