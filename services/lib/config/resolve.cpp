@@ -1,9 +1,11 @@
 #include "lib/config/resolve.h"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 
 #include "lib/config/keys.h"
+#include "lib/config/level_range.h"
 #include "lib/config/retention_policy.h"
 #include "lib/config/units.h"
 
@@ -144,13 +146,34 @@ std::optional<Codec> codec_of(const std::string& text) {
     return codec_named(name);
 }
 
+std::optional<int> number_in(const std::string& text) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
 std::optional<std::string> level_of(const std::string& text) {
     const std::string level = to_lower(text);
     if (level == "low" || level == "medium" || level == "high") return level;
-    int number = 0;
-    const auto [end, error] = std::from_chars(level.data(), level.data() + level.size(), number);
-    if (error != std::errc() || end != level.data() + level.size() || number < -7 || number > 22) return std::nullopt;
-    return level;
+    return number_in(level) ? std::optional(level) : std::nullopt;
+}
+
+// Which numbers there are depends on the codec. One that there is not must not keep WAL from being archived.
+void fit_level(Resolver& r, Server& s) {
+    const auto number = number_in(s.compression_level);
+    const LevelRange range = level_range(s.compression);
+    if (!number || (*number >= range.least && *number <= range.most)) return;
+    s.compression_level = std::to_string(std::clamp(*number, range.least, range.most));
+    auto at = r.value("compression_level");
+    if (!at) return;
+    // Everybody's level with a server's own codec is a matter of that server.
+    const auto codec = r.value("compression");
+    at->global = at->global && (!codec || codec->global);
+    r.warn(
+        *at,
+        "'compression_level = " + at->text + "' does not exist for " + std::string(name_of(s.compression)) + "; " +
+            s.compression_level + " is used",
+        "use low, medium, high or a number from " + std::to_string(range.least) + " to " + std::to_string(range.most));
 }
 
 void read_wal(Resolver& r, Server& s) {
@@ -177,6 +200,7 @@ void read_wal(Resolver& r, Server& s) {
     r.parsed("create_slot", create, s.create_slot, "use auto or manual");
     r.parsed("compression", codec_of, s.compression, "use none, gzip, bzip2, xz, zstd or lz4");
     r.parsed("compression_level", level_of, s.compression_level, "use low, medium, high or a number");
+    fit_level(r, s);
 }
 
 void read_monitoring(Resolver& r, Server& s) {
@@ -257,6 +281,7 @@ std::string text_of(const Server& s, std::string_view name) {
         {"backup_method", s.backup_method == BackupMethod::rsync ? "rsync" : "postgres"},
         {"archiver", s.archiver ? "true" : "false"},
         {"compression", std::string(name_of(s.compression))},
+        {"compression_level", s.compression_level},
         {"backup_directory", s.backup_directory.string()},
         {"basebackups_directory", s.basebackups_directory.string()},
         {"wals_directory", s.wals_directory.string()},

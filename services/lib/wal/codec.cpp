@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/error.h"
+#include "lib/config/level_range.h"
 #include "lib/wal/codec_streams.h"
 
 namespace coffer::wal {
@@ -21,16 +22,15 @@ using namespace std::string_view_literals;
 struct Levels {
     Codec codec;
     int low, medium, high;
-    int least, most;
 };
 
 constexpr std::array<Levels, 6> levels{{
-    {Codec::none, 0, 0, 0, -100, 100},
-    {Codec::gzip, 1, 6, 9, 1, 9},
-    {Codec::bzip2, 1, 5, 9, 1, 9},
-    {Codec::xz, 1, 3, 5, 0, 9},
-    {Codec::zstd, 1, 4, 9, -22, 22},
-    {Codec::lz4, 0, 6, 10, 0, 16},
+    {Codec::none, 0, 0, 0},
+    {Codec::gzip, 1, 6, 9},
+    {Codec::bzip2, 1, 5, 9},
+    {Codec::xz, 1, 3, 5},
+    {Codec::zstd, 1, 4, 9},
+    {Codec::lz4, 0, 6, 10},
 }};
 
 struct Magic {
@@ -139,12 +139,13 @@ int level_of(Codec codec, const std::string& level) {
     if (level == "low") return row.low;
     if (level == "medium" || level.empty()) return row.medium;
     if (level == "high") return row.high;
+    const config::LevelRange range = config::level_range(codec);
     int number = 0;
     const auto [end, error] = std::from_chars(level.data(), level.data() + level.size(), number);
-    if (error != std::errc() || end != level.data() + level.size() || number < row.least || number > row.most) {
+    if (error != std::errc() || end != level.data() + level.size() || number < range.least || number > range.most) {
         throw Error(ErrorCode::invalid_configuration,
                     "compression_level " + level + " does not exist for this compression", {},
-                    fmt::format("use low, medium, high or a number from {} to {}", row.least, row.most));
+                    fmt::format("use low, medium, high or a number from {} to {}", range.least, range.most));
     }
     return codec == Codec::none ? 0 : number;
 }

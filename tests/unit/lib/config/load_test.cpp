@@ -110,6 +110,47 @@ TEST(ConfigLoad, AGlobalBadValueIsReportedOnce) {
     STRCMP_EQUAL("", text_of(config.server("a").problems).c_str());
 }
 
+TEST(ConfigLoad, ALevelThatTheCodecDoesNotHaveIsAWarningAndTheNearestIsUsed) {
+    struct {
+        const char* lines;
+        const char* used;
+        const char* problem;
+    } const cases[] = {
+        {"compression = gzip\ncompression_level = 15\n", "9",
+         "a.conf:5: 'compression_level = 15' does not exist for gzip; 9 is used [use low, medium, high or a number "
+         "from 1 to 9]\n"},
+        {"compression_level = 0\ncompression = bzip2\n", "1",
+         "a.conf:4: 'compression_level = 0' does not exist for bzip2; 1 is used [use low, medium, high or a number "
+         "from 1 to 9]\n"},
+        {"compression = zstd\ncompression_level = -8\n", "-8", ""},
+        {"compression_level = 500\n", "500", ""},
+        {"compression = lz4\ncompression_level = fast\n", "medium",
+         "a.conf:5: 'compression_level = fast' cannot be used and is ignored [use low, medium, high or a number]\n"},
+    };
+    for (const auto& c : cases) {
+        const Config config = load_files("[coffer]\n", std::string("[main]\nconninfo=h\narchiver=on\n") + c.lines);
+        const Server& server = config.server("main");
+        STRCMP_EQUAL(c.used, server.compression_level.c_str());
+        STRCMP_EQUAL(c.used, server.effective.at("compression_level").c_str());
+        STRCMP_EQUAL(c.problem, text_of(server.problems).c_str());
+        CHECK(server.usable());
+    }
+}
+
+TEST(ConfigLoad, ALevelForAllIsHeldAgainstTheCodecOfEachServer) {
+    const Config config = load_files("[coffer]\ncompression = zstd\ncompression_level = 19\n",
+                                     "[a]\nconninfo=h\narchiver=on\n[b]\nconninfo=h\narchiver=on\ncompression=xz\n");
+    STRCMP_EQUAL("", text_of(config.problems).c_str());
+    STRCMP_EQUAL("", text_of(config.server("a").problems).c_str());
+    check_holds(text_of(config.server("b").problems), "coffer.conf:3: 'compression_level = 19' does not exist for xz");
+    STRCMP_EQUAL("9", config.server("b").compression_level.c_str());
+    const Config all =
+        load_files("[coffer]\ncompression = gzip\ncompression_level = 19\n", "[a]\nconninfo=h\narchiver=on\n");
+    check_holds(text_of(all.problems), "coffer.conf:3: 'compression_level = 19' does not exist for gzip; 9 is used");
+    STRCMP_EQUAL("", text_of(all.server("a").problems).c_str());
+    STRCMP_EQUAL("9", all.server("a").compression_level.c_str());
+}
+
 TEST(ConfigLoad, ABrokenFileDisablesOnlyItsOwnServers) {
     write("coffer.d/b.conf", "[bad]\nconninfo = h\narchiver = on\nthis is no line\n");
     write("coffer.d/c.conf", "nothing here\n");
