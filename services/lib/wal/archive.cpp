@@ -43,7 +43,7 @@ void WalArchive::remove(const std::vector<std::string>& names) {
     kill_point("archiver.remove.unlinked");
     {
         const std::lock_guard lock(state_mutex_);
-        for (const std::string& name : removed) index_.remove(name);
+        index_.remove_all({removed.begin(), removed.end()});
         for (const Path& folder : folders) {
             // Empty ones go too; rmdir refuses the others.
             if (folder != server_.wals_directory && ::rmdir(folder.c_str()) == 0) folders_.erase(folder);

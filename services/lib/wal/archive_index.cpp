@@ -46,6 +46,23 @@ void ArchiveIndex::remove(std::string_view name) {
     }
 }
 
+void ArchiveIndex::remove_all(const std::vector<std::string>& names) {
+    std::vector<Entry> gone;
+    for (const std::string& name : names) {
+        if (const auto entry = entry_of(name, 0)) {
+            gone.push_back(*entry);
+        } else {
+            remove(name);
+        }
+    }
+    std::sort(gone.begin(), gone.end(), before);
+    std::erase_if(segments_, [&](const Entry& entry) {
+        const bool goes = std::binary_search(gone.begin(), gone.end(), entry, before);
+        if (goes) stored_bytes_ -= entry.stored_size;
+        return goes;
+    });
+}
+
 bool ArchiveIndex::has(std::string_view name) const {
     const auto entry = entry_of(name, 0);
     if (!entry) return others_.find(name) != others_.end();

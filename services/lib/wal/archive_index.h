@@ -16,6 +16,9 @@ class ArchiveIndex {
     // The stored size of a name that is there already is replaced.
     void add(std::string_view name, std::uint64_t stored_size);
     void remove(std::string_view name);
+    // All of them in one pass, as a backup that is deleted gives up its WAL: removed one by one, each would move all
+    // entries behind it.
+    void remove_all(const std::vector<std::string>& names);
     [[nodiscard]] bool has(std::string_view name) const;
 
     // The names, in their order, that a predicate picks out.

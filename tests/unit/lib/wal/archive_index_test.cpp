@@ -46,3 +46,23 @@ TEST(ArchiveIndex, CountsANameOnce) {
     LONGS_EQUAL(0, index.segment_count());
     LONGS_EQUAL(0, index.stored_bytes());
 }
+
+// One by one this takes minutes.
+TEST(ArchiveIndex, RemovesManyInOnePass) {
+    constexpr std::uint64_t count = 400000;
+    std::vector<std::string> names{"00000002.history", "00000009.history", "000000010000000000000000"};
+    for (std::uint64_t number = 1; number <= count; ++number) {
+        std::string name = Segment{1, number}.name(SegmentSize());
+        index.add(name, 10);
+        if (number % 4 != 0) names.push_back(std::move(name));
+    }
+    index.add("00000002.history", 5);
+    index.add("00000003.history", 7);
+    index.remove_all(names);
+    LONGS_EQUAL(count / 4, index.segment_count());
+    LONGS_EQUAL(count / 4 * 10 + 7, index.stored_bytes());
+    STRCMP_EQUAL("000000010000000000000004", index.first_segment()->c_str());
+    CHECK(!index.has("000000010000000000000003"));
+    CHECK(index.has("00000003.history"));
+    CHECK(!index.has("00000002.history"));
+}
