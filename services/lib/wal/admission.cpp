@@ -18,21 +18,6 @@ std::string_view text_of(ByteSpan bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The timeline of the last page that is not empty. A segment may begin with pages of the timeline that its own came
-// from. It ends with such a page only when its timeline began and the segment was switched within that page: the header
-// of the page in which a timeline begins stays the old one's.
-TimelineId last_timeline_of(ByteSpan plain) noexcept {
-    constexpr std::size_t page_size = 8192;
-    for (std::size_t at = plain.size() / page_size; at-- > 0;) {
-        std::uint16_t magic = 0;
-        TimelineId timeline = 0;
-        std::memcpy(&magic, plain.data() + at * page_size, sizeof magic);
-        std::memcpy(&timeline, plain.data() + at * page_size + 4, sizeof timeline);
-        if (magic != 0) return timeline;
-    }
-    return 0;
-}
-
 // Does the server say in this segment that this timeline began? It does so by the first record of each: a checkpoint or
 // an end of recovery (PostgreSQL pg_control.h, xlog_internal.h), both with the timeline behind 8 bytes.
 bool begins_timeline(ByteSpan plain, const Expected& expected) {
@@ -75,9 +60,11 @@ std::optional<std::string> refuse_segment(std::string_view name, ByteSpan plain,
     if (!check.complete && !unfinished_allowed) {
         return fmt::format("ends at {}, before the end of the segment", check.valid_end.to_string());
     }
-    if (const TimelineId last = last_timeline_of(plain);
-        !unfinished_allowed && last != segment->timeline && !begins_timeline(plain, expected)) {
-        return fmt::format("is WAL of timeline {}", last);
+    // A segment may begin with pages of the timeline that its own came from. It ends with such a page only when its
+    // timeline began and the segment was switched within that page: the header of the page in which a timeline begins
+    // stays the old one's.
+    if (!unfinished_allowed && check.timeline != segment->timeline && !begins_timeline(plain, expected)) {
+        return fmt::format("is WAL of timeline {}", check.timeline);
     }
     return std::nullopt;
 }

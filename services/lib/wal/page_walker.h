@@ -41,6 +41,8 @@ class PageWalker {
     [[nodiscard]] const Damage& stopped_at() const noexcept { return stopped_at_; }
     // End of the last whole record, or of the rest of a record at the head of the first page; 0 for none.
     [[nodiscard]] Lsn valid_end() const noexcept { return valid_end_; }
+    // Of the last page that was looked at; 0 for none.
+    [[nodiscard]] TimelineId timeline() const noexcept { return timeline_; }
     // A record is begun and goes on in the next page.
     [[nodiscard]] bool within_record() const noexcept { return remaining_ != 0; }
     // What was read of the header of the record that is begun; empty when its beginning was never seen.

@@ -54,6 +54,7 @@ SegmentCheck SegmentChecker::result() {
 
     SegmentCheck check;
     check.valid_end = std::max(begin, walker.valid_end());
+    check.timeline = walker.timeline();
     check.complete = walker.stop() == Stop::none && state_->taken == expected.size.bytes();
     if (check.complete) {
         if (walker.in_padding()) check.valid_end = end;

@@ -40,6 +40,9 @@ struct SegmentCheck {
     Lsn valid_end;
     // Records up to the very end of the segment, or a switch record, whatever follows it.
     bool complete = false;
+    // Of the last page that holds any of it, the padding behind a switch record left out; 0 when there is nothing
+    // valid.
+    TimelineId timeline = 0;
     // Where valid data ends although the segment should go on (not set for the zero tail of an unfinished segment when
     // unfinished_allowed).
     std::optional<Damage> damage;
