@@ -28,13 +28,13 @@ StoreOutcome WalArchive::store(const Path& source) {
 
 void WalArchive::remove(const std::vector<std::string>& names) {
     std::optional<Error> first_error;
-    std::unordered_set<std::string> removed;
+    std::vector<std::string> removed;
     std::set<Path> folders;
     for (const std::string& name : names) {
         const Path path = path_of(name);
         try {
             files().unlink(path);
-            removed.insert(name);
+            removed.push_back(name);
             folders.insert(path.parent_path());
         } catch (const Error& error) {
             if (!first_error) first_error = error;
@@ -43,20 +43,27 @@ void WalArchive::remove(const std::vector<std::string>& names) {
     kill_point("archiver.remove.unlinked");
     {
         const std::lock_guard lock(state_mutex_);
-        index_.remove_all({removed.begin(), removed.end()});
         for (const Path& folder : folders) {
             // Empty ones go too; rmdir refuses the others.
             if (folder != server_.wals_directory && ::rmdir(folder.c_str()) == 0) folders_.erase(folder);
         }
     }
-    if (!removed.empty()) {
-        const std::lock_guard lock(xlogdb_mutex_);
-        const Path path = xlogdb_path(server_);
-        XlogContent content = read_xlogdb(path);
-        std::erase_if(content.lines, [&](const XlogLine& line) { return removed.count(line.name) != 0; });
-        write_xlogdb(path, content.lines);
-    }
+    if (!removed.empty()) unlist(removed);
     if (first_error) throw *first_error;
+}
+
+// What is not there any more is not in the index either.
+void WalArchive::unlist(const std::vector<std::string>& names) {
+    {
+        const std::lock_guard lock(state_mutex_);
+        index_.remove_all(names);
+    }
+    const std::unordered_set<std::string> gone(names.begin(), names.end());
+    const std::lock_guard lock(xlogdb_mutex_);
+    const Path path = xlogdb_path(server_);
+    XlogContent content = read_xlogdb(path);
+    std::erase_if(content.lines, [&](const XlogLine& line) { return gone.count(line.name) != 0; });
+    write_xlogdb(path, content.lines);
 }
 
 ArchiveState WalArchive::state() const {

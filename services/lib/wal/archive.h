@@ -88,6 +88,7 @@ class WalArchive {
   private:
     struct Ready;  // archive_ready.h: compressed, waits for the commit
 
+    void unlist(const std::vector<std::string>& names);
     // archive_load.cpp
     void load_index();
     void learn_system();

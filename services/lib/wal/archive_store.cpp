@@ -137,6 +137,7 @@ bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
     log_error("server {}: archived {} is damaged; a good copy has arrived and takes its place", server_.name,
               ready.target.string());
     quarantine(server_, ready.target, QuarantineKind::unknown, "was damaged in the archive", clock_);
+    unlist({ready.source.name()});  // its size, time and compression were those of the damaged one
     return true;
 }
 

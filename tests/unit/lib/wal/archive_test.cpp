@@ -322,6 +322,42 @@ TEST(WalArchive, ReplacesADamagedFileByAGoodCopy) {
     LONGS_EQUAL(1, indexed().size());
 }
 
+TEST(WalArchive, IndexesTheGoodCopyThatReplacedADamagedFile) {
+    const std::string bytes = segment_of(1);
+    store(name_of_segment(1), bytes);
+    store(name_of_segment(2), segment_of(2));
+    const std::string stored = read_file(archive->path_of(name_of_segment(1))).value();
+    write_file_durably(archive->path_of(name_of_segment(1)), stored.substr(0, stored.size() / 2));
+    server.compression = Codec::none;
+    open();
+    const Path source = incoming(name_of_segment(1), bytes);
+    const timespec times[2] = {{1700000000, 0}, {1700000000, 0}};
+    ::utimensat(AT_FDCWD, source.c_str(), times, 0);
+    CHECK(archive->store(source).result == StoreResult::stored);
+    const XlogLine line = read_xlogdb(xlogdb_path(server)).lines.at(0);
+    STRCMP_EQUAL(describe_archived(archive->path_of(name_of_segment(1)))->format().c_str(), line.format().c_str());
+    LONGS_EQUAL(bytes.size(), line.size);
+    LONGS_EQUAL(line.size + std::filesystem::file_size(archive->path_of(name_of_segment(2))),
+                archive->state().stored_bytes);
+    CHECK(indexed() == (std::vector<std::string>{name_of_segment(1), name_of_segment(2)}));
+}
+
+TEST(WalArchive, ListsNoDamagedFileThatTheGoodOneCouldNotReplace) {
+    const std::string bytes = segment_of(1);
+    store(name_of_segment(1), bytes);
+    write_file_durably(archive->path_of(name_of_segment(1)), "\x1f\x8b\x08");
+    const Path source = incoming(name_of_segment(1), bytes);
+    {
+        FullDisk disk;
+        disk.fail_sync_of = ".tmp";
+        const ScopedFiles scope(disk);
+        CHECK(archive->store(source).result == StoreResult::failed);
+    }
+    CHECK(!archive->has(name_of_segment(1)));
+    check_stored(archive->store(source), bytes);
+    LONGS_EQUAL(1, indexed().size());
+}
+
 TEST(WalArchive, StoresFromSeveralThreadsAtOnce) {
     constexpr std::uint64_t count = 24;
     std::atomic<std::uint64_t> next{1};
