@@ -176,6 +176,10 @@ void ArchivedServer::finished(Finished result) {
 
 void ArchivedServer::report(const Finished& result) {
     const wal::StoreOutcome& outcome = result.outcome;
+    if (outcome.moved_to) {
+        ++error_files_;
+        listener_.state_changed();
+    }
     switch (outcome.result) {
         case wal::StoreResult::stored:
         case wal::StoreResult::duplicate:
@@ -186,12 +190,10 @@ void ArchivedServer::report(const Finished& result) {
             return;
         case wal::StoreResult::conflict:
         case wal::StoreResult::refused:
-            ++error_files_;
             log_message(LogLevel::error,
                         fmt::format("server {}: {} {}; set aside as {}", server_->name, outcome.name, outcome.reason,
                                     outcome.moved_to ? outcome.moved_to->string() : ""),
                         {{"SERVER", server_->name}, {"WAL", outcome.name}});
-            listener_.state_changed();
             return;
         case wal::StoreResult::failed:
             if (outcome.error && outcome.error->code() != ErrorCode::busy && last_error_ != outcome.error->what()) {

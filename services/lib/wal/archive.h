@@ -44,7 +44,7 @@ struct StoreOutcome {
     std::string name;
     std::uint64_t stored_size = 0;  // in the archive
     std::string reason;             // conflict, refused, unsettled: for people
-    std::optional<Path> moved_to;   // in errors/
+    std::optional<Path> moved_to;   // in errors/: the source, or the damaged file that it replaces
     std::optional<Error> error;
 };
 

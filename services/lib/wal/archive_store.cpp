@@ -102,17 +102,17 @@ void WalArchive::prepare(SourceFile source, Done& done) {
     }
     learn_system_of(plain);
 
-    Ready ready{std::move(source), path_of(name), {}, {}, {}, done, {}};
+    StoreOutcome stored = outcome_of(source.path(), StoreResult::stored);
+    Ready ready{std::move(source), path_of(name), {}, {}, {}, done, std::move(stored)};
     if (!compare_with_archived(ready, plain)) return;
     const FileKind kind = kind_of(name);
     if (ready.fd) {
-        ready.outcome = outcome_of(ready.source.path(), StoreResult::duplicate);
+        ready.outcome.result = StoreResult::duplicate;
     } else {
         // What is compressed stays so, and texts stay what people can read.
         const bool compressible = found == Codec::none && (kind == FileKind::segment || kind == FileKind::partial);
         compress(ready, ready.source.bytes(), compressible ? server_.compression : Codec::none);
         if (kind == FileKind::segment) (void)keep_proof(ready.fd.get(), proof_of(plain));
-        ready.outcome = outcome_of(ready.source.path(), StoreResult::stored);
     }
     ready.outcome.stored_size = ready.line.size;
     ready.source.release_bytes();
@@ -122,7 +122,13 @@ void WalArchive::prepare(SourceFile source, Done& done) {
 // Opens the archived file when it holds the same bytes; nothing happens when there is none; false when that settled it.
 bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
     if (!std::filesystem::exists(ready.target)) return true;
-    switch (compare(ready.target, plain)) {
+    Comparison found = compare(ready.target, plain);
+    // Where nothing is compressed nothing else tells that bytes have changed since. The new one is known to be good.
+    const auto segment = kind_of(ready.source.name()) == FileKind::segment ? identify_segment(plain) : std::nullopt;
+    if (found == Comparison::different && segment && !is_sound(ready.target, segment->size, known_system())) {
+        found = Comparison::damaged;
+    }
+    switch (found) {
         case Comparison::same:
             ready.fd = files().open(ready.target, O_RDONLY);
             ready.line = describe_archived(ready.target).value();
@@ -136,7 +142,8 @@ bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
     }
     log_error("server {}: archived {} is damaged; a good copy has arrived and takes its place", server_.name,
               ready.target.string());
-    quarantine(server_, ready.target, QuarantineKind::unknown, "was damaged in the archive", clock_);
+    ready.outcome.moved_to =
+        quarantine(server_, ready.target, QuarantineKind::unknown, "was damaged in the archive", clock_);
     unlist({ready.source.name()});  // its size, time and compression were those of the damaged one
     return true;
 }

@@ -6,6 +6,8 @@
 #include <cstdio>
 
 #include "lib/base/crc32c.h"
+#include "lib/base/error.h"
+#include "lib/wal/codec.h"
 
 namespace coffer::wal {
 namespace {
@@ -35,6 +37,26 @@ std::optional<Proof> kept_proof(const Path& path) noexcept {
         return std::nullopt;
     }
     return proof;
+}
+
+bool is_sound(const Path& archived, SegmentSize size, const KnownSystem& known) {
+    const auto segment = Segment::parse(archived.filename().string(), size);
+    if (!segment) return false;
+    const std::optional<Proof> proof = kept_proof(archived);
+    Proof found;
+    SegmentChecker checker({*segment, size, known.system_identifier, known.major_version}, false);
+    try {
+        decompress_file(archived, [&](ByteSpan piece) {
+            found = {crc32c(piece, found.crc32c), found.size + piece.size()};
+            if (!proof) checker.add(piece);
+        });
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::corrupt) throw;
+        return false;
+    }
+    if (proof) return found == *proof;
+    const SegmentCheck check = checker.result();
+    return check.complete && !check.damage;
 }
 
 }  // namespace coffer::wal

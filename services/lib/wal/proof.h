@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "lib/base/files.h"
+#include "lib/wal/admission.h"
 
 namespace coffer::wal {
 
@@ -25,5 +26,8 @@ Proof proof_of(ByteSpan plain) noexcept;
 bool keep_proof(int fd, const Proof& proof) noexcept;
 // nullopt when there is none, or none that can be read.
 std::optional<Proof> kept_proof(const Path& path) noexcept;
+
+// Is this archived segment still what was archived? By its proof, or, without one, by its pages and records. Throws io.
+bool is_sound(const Path& archived, SegmentSize size, const KnownSystem& known);
 
 }  // namespace coffer::wal

@@ -125,6 +125,16 @@ TEST(ArchivedServer, GoesOnByItselfAfterAnError) {
     STRCMP_EQUAL("", archived->last_error().c_str());
 }
 
+TEST(ArchivedServer, CountsADamagedFileThatAGoodOneReplaced) {
+    const std::string folder = "wals/" + name_of_segment(1).substr(0, 16);
+    put(folder.c_str(), name_of_segment(1), segment_of(2));
+    put("incoming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until_archived(1));
+    LONGS_EQUAL(1, archived->error_files());
+    CHECK(read_file(home / folder / name_of_segment(1)).has_value());
+}
+
 TEST(ArchivedServer, ClosesWhenItsWorkersAreDone) {
     for (std::uint64_t number = 1; number <= 8; ++number) put("incoming", name_of_segment(number), segment_of(number));
     start();

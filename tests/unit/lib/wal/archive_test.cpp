@@ -322,6 +322,31 @@ TEST(WalArchive, ReplacesADamagedFileByAGoodCopy) {
     LONGS_EQUAL(1, indexed().size());
 }
 
+// Uncompressed, and of a size and front that are right: only its content tells.
+TEST(WalArchive, ReplacesAPlainFileWhoseBytesHaveChangedByAGoodCopy) {
+    server.compression = Codec::none;
+    open();
+    const std::string bytes = segment_of(1);
+    std::string rotten = bytes;
+    rotten[300000] = static_cast<char>(rotten[300000] ^ 1);
+    for (const bool proof_kept : {true, false}) {
+        const Path archived = archive->path_of(name_of_segment(1));
+        store(name_of_segment(1), bytes);
+        if (proof_kept) {
+            const UniqueFd fd = files().open(archived, O_WRONLY);
+            files().write_at(fd.get(), as_byte_span(rotten), 0, archived);
+        } else {
+            write_file_durably(archived, rotten);
+        }
+        const StoreOutcome outcome = store(name_of_segment(1), bytes);
+        check_stored(outcome, bytes);
+        CHECK(read_file(outcome.moved_to.value()).value() == rotten);
+        STRCMP_EQUAL(".unknown", outcome.moved_to->extension().c_str());
+        archive->remove({name_of_segment(1)});
+    }
+    LONGS_EQUAL(2, count_errors(server));
+}
+
 TEST(WalArchive, IndexesTheGoodCopyThatReplacedADamagedFile) {
     const std::string bytes = segment_of(1);
     store(name_of_segment(1), bytes);
