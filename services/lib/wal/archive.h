@@ -94,7 +94,7 @@ class WalArchive {
     void learn_system();
     // archive_store.cpp
     void take_in(const Path& source, Done& done) noexcept;
-    void prepare(SourceFile source, Done& done);
+    void prepare(SourceFile& source, std::unique_lock<std::mutex>& turn, Done& done);
     [[nodiscard]] bool second_name(const Path& source, const Path& name) const;
     void compress(Ready& ready, ByteSpan bytes, Codec codec);
     StoreOutcome set_aside(const SourceFile& source, StoreResult result, const std::string& reason);

@@ -16,8 +16,28 @@
 namespace coffer::wal {
 namespace {
 
-// Files over this are taken one at a time, so that memory stays bounded with segments of 1 GB too.
+// Files over this are in memory one at a time, so that it stays bounded with segments of 1 GB too. What counts is the
+// plain size; where that is not known before, the turn is waited for with this much in memory.
 constexpr std::size_t large_file = 64 << 20;
+std::mutex one_large_file;  // of all servers
+using Turn = std::unique_lock<std::mutex>;
+
+std::string decompressed(const SourceFile& source, Turn& turn) {
+    std::string plain;
+    const auto take = [&](ByteSpan piece) {
+        if (piece.size() > largest_wal_file - plain.size()) {
+            throw Error(ErrorCode::corrupt, "file is larger than it can rightly be when decompressed",
+                        source.path().string());
+        }
+        if (!turn.owns_lock() && plain.size() + piece.size() > large_file) {
+            turn.lock();
+            plain.reserve(largest_wal_file);  // growing would need half as much again; what is not used costs nothing
+        }
+        plain.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    };
+    decompress(source.bytes(), take, source.path());
+    return plain;
+}
 
 enum class Comparison { same, different, damaged };
 
@@ -57,10 +77,11 @@ void WalArchive::store(const Path& source, Done done) noexcept {
 
 void WalArchive::take_in(const Path& source, Done& done) noexcept {
     StoreOutcome outcome;
+    Turn turn(one_large_file, std::defer_lock);  // given back when everything below is gone
     try {
         std::optional<SourceFile> file;
         try {
-            file = SourceFile::read(source);
+            file = SourceFile::open(source);
         } catch (const Error& error) {
             if (error.code() != ErrorCode::corrupt) throw;
             outcome = outcome_of(source, StoreResult::refused, error.fact());
@@ -68,7 +89,9 @@ void WalArchive::take_in(const Path& source, Done& done) noexcept {
             return done(std::move(outcome));
         }
         if (!file) return done(outcome_of(source, StoreResult::vanished));
-        return prepare(std::move(*file), done);
+        if (file->size() > large_file) turn.lock();
+        file->read();
+        return prepare(*file, turn, done);
     } catch (const Error& error) {
         outcome = outcome_of(source, StoreResult::failed);
         outcome.error = error;
@@ -79,19 +102,15 @@ void WalArchive::take_in(const Path& source, Done& done) noexcept {
     done(std::move(outcome));
 }
 
-void WalArchive::prepare(SourceFile source, Done& done) {
-    static std::mutex one_large_file;
-    std::unique_lock<std::mutex> turn(one_large_file, std::defer_lock);
-    if (source.bytes().size() > large_file) turn.lock();
-
+void WalArchive::prepare(SourceFile& source, std::unique_lock<std::mutex>& turn, Done& done) {
     const std::string name = source.name();
     const Codec found = detect_codec(source.bytes());
-    std::string decompressed;
+    std::string unpacked;
     ByteSpan plain = source.bytes();
     try {
         if (found != Codec::none) {
-            decompressed = decompress(source.bytes(), largest_wal_file, source.path());
-            plain = as_byte_span(decompressed);
+            unpacked = decompressed(source, turn);
+            plain = as_byte_span(unpacked);
         }
     } catch (const Error& error) {
         if (error.code() != ErrorCode::corrupt) throw;

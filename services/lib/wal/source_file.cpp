@@ -11,7 +11,7 @@
 
 namespace coffer::wal {
 
-std::optional<SourceFile> SourceFile::read(const Path& path) {
+std::optional<SourceFile> SourceFile::open(const Path& path) {
     SourceFile source;
     source.path_ = path;
     // O_NONBLOCK: a pipe must not hold the worker.
@@ -27,17 +27,20 @@ std::optional<SourceFile> SourceFile::read(const Path& path) {
     if (static_cast<std::uint64_t>(source.status_.st_size) > largest_wal_file) {
         throw Error(ErrorCode::corrupt, "is larger than a WAL file can be", path.string());
     }
-    const auto size = static_cast<std::size_t>(source.status_.st_size);
-    source.bytes_.reset(new std::byte[size == 0 ? 1 : size]);  // not make_unique: that writes every byte first
-    while (source.size_ < size) {
-        const ssize_t got = ::pread(source.fd_.get(), source.bytes_.get() + source.size_, size - source.size_,
-                                    static_cast<off_t>(source.size_));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
-        if (got == 0) break;
-        source.size_ += static_cast<std::size_t>(got);
-    }
     return source;
+}
+
+void SourceFile::read() {
+    const auto size = static_cast<std::size_t>(status_.st_size);
+    bytes_.reset(new std::byte[size == 0 ? 1 : size]);  // not make_unique: that writes every byte first
+    size_ = 0;
+    while (size_ < size) {
+        const ssize_t got = ::pread(fd_.get(), bytes_.get() + size_, size - size_, static_cast<off_t>(size_));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw Error::from_errno(errno, "cannot read file", path_.string());
+        if (got == 0) break;
+        size_ += static_cast<std::size_t>(got);
+    }
 }
 
 bool SourceFile::may_still_be_written(std::chrono::milliseconds quiet) const noexcept {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <future>
 #include <thread>
 
@@ -451,6 +452,37 @@ TEST(WalArchive, PutsAFileThatComesLateInItsPlaceInTheIndex) {
     write_xlogdb(xlogdb_path(server), content.lines);
     open();
     CHECK(indexed() == expected);
+}
+
+// Small as they arrive, large in memory.
+TEST(WalArchive, HasOneLargeFileInMemoryAtATime) {
+    const Path packed = home / "packed";
+    {
+        const std::string zeros((64 << 20) + 8192, '\0');
+        const UniqueFd fd = files().open(packed, O_WRONLY | O_CREAT);
+        compress_to(fd.get(), as_byte_span(zeros), Codec::zstd, 1, packed);
+    }
+    std::mutex mutex;
+    std::condition_variable changed;
+    int at_once = 0;
+    int most = 0;
+    settings.known_system = [&] {  // asked when the file has been read
+        std::unique_lock lock(mutex);
+        most = std::max(most, ++at_once);
+        changed.notify_all();
+        changed.wait_for(lock, std::chrono::milliseconds(500), [&] { return at_once == 2; });
+        --at_once;
+        return KnownSystem{our_system, 15, std::nullopt};
+    };
+    open();
+    std::vector<std::thread> threads;
+    for (std::uint64_t number = 1; number <= 2; ++number) {
+        const Path source = incoming(name_of_segment(number), read_file(packed).value());
+        threads.emplace_back([&, source] { (void)archive->store(source); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    LONGS_EQUAL(1, most);
+    LONGS_EQUAL(2, count_errors(server));
 }
 
 TEST(WalArchive, RemovesFromDiskAndIndex) {
