@@ -176,6 +176,7 @@ void ArchivedServer::finished(Finished result) {
 
 void ArchivedServer::report(const Finished& result) {
     const wal::StoreOutcome& outcome = result.outcome;
+    note_trouble(result);
     if (outcome.moved_to) {
         ++error_files_;
         listener_.state_changed();
@@ -184,7 +185,6 @@ void ArchivedServer::report(const Finished& result) {
         case wal::StoreResult::stored:
         case wal::StoreResult::duplicate:
             log_debug("server {}: archived {} in {} bytes", server_->name, outcome.name, outcome.stored_size);
-            last_error_.clear();
             listener_.archived(outcome.name);
             if (backups_wait_) look_after_backups();
             return;
@@ -196,15 +196,31 @@ void ArchivedServer::report(const Finished& result) {
                         {{"SERVER", server_->name}, {"WAL", outcome.name}});
             return;
         case wal::StoreResult::failed:
-            if (outcome.error && outcome.error->code() != ErrorCode::busy && last_error_ != outcome.error->what()) {
-                last_error_ = outcome.error->what();
-                log_error("server {}: {} is not archived yet: {}", server_->name, outcome.name,
-                          outcome.error->full_text());
-            }
-            return;
         case wal::StoreResult::unsettled:
         case wal::StoreResult::vanished:
             return;
+    }
+}
+
+// Logged once for all files that have the same.
+void ArchivedServer::note_trouble(const Finished& result) {
+    const wal::StoreOutcome& outcome = result.outcome;
+    const ErrorCode code = outcome.error ? outcome.error->code() : ErrorCode::internal;
+    if (outcome.result != wal::StoreResult::failed) {
+        troubles_.erase(result.file);
+        const bool archived =
+            outcome.result == wal::StoreResult::stored || outcome.result == wal::StoreResult::duplicate;
+        // There is room again, also for the others.
+        if (archived) std::erase_if(troubles_, [](const auto& t) { return t.second.code == ErrorCode::no_space; });
+        return;
+    }
+    if (!outcome.error || code == ErrorCode::busy) return;
+    const std::string text = outcome.error->what();
+    const bool known =
+        std::any_of(troubles_.begin(), troubles_.end(), [&](const auto& t) { return t.second.text == text; });
+    troubles_.insert_or_assign(result.file, Trouble{code, text});
+    if (!known) {
+        log_error("server {}: {} is not archived yet: {}", server_->name, outcome.name, outcome.error->full_text());
     }
 }
 
@@ -245,14 +261,16 @@ void ArchivedServer::look_after_backups() {
 }
 
 void ArchivedServer::update_state() {
-    if (queue_.out_of_space()) return set_state("no-space", last_error_);
-    if (!last_error_.empty()) return set_state("failed", last_error_);
+    const auto full = std::find_if(troubles_.begin(), troubles_.end(),
+                                   [](const auto& t) { return t.second.code == ErrorCode::no_space; });
+    if (full != troubles_.end()) return set_state("no-space", full->second.text);
+    if (!troubles_.empty()) return set_state("failed", troubles_.begin()->second.text);
     set_state(queue_.working() != 0 ? "archiving" : "idle", {});
 }
 
 void ArchivedServer::set_state(const std::string& state, const std::string& error) {
+    if (state == state_ && error == last_error_) return;
     last_error_ = error;
-    if (state == state_) return;
     state_ = state;
     listener_.state_changed();
 }

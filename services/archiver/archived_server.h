@@ -6,8 +6,10 @@
 // backups that wait for WAL are looked at, on the side.
 //
 // States: "disabled" (inactive, or nothing to archive), "misconfigured", "starting" (the archive is being read),
-// "idle", "archiving", "no-space" (one file is tried again every 5 s), "failed" (last_error says why; tried again).
+// "idle", "archiving", "no-space" (one file is tried again every 5 s), "failed" (last_error says why; tried again, and
+// over when each file that failed is archived, set aside, or gone).
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -59,6 +61,10 @@ class ArchivedServer {
         Path file;
         wal::StoreOutcome outcome;
     };
+    struct Trouble {
+        ErrorCode code;
+        std::string text;
+    };
     struct Opened;
     [[nodiscard]] bool has_work() const;
     void open();
@@ -69,6 +75,7 @@ class ArchivedServer {
     void feed();
     void finished(Finished result);
     void report(const Finished& result);
+    void note_trouble(const Finished& result);
     void update_state();
     void set_state(const std::string& state, const std::string& error);
     void wait_for_next_change();
@@ -81,6 +88,7 @@ class ArchivedServer {
     Listener listener_;
     std::shared_ptr<wal::WalArchive> archive_;
     IntakeQueue queue_;
+    std::map<Path, Trouble> troubles_;  // of files that could not be archived at the last attempt
     Mailbox<Finished> mailbox_;
     std::vector<EventSource> watches_;
     EventSource timer_;

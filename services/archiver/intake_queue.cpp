@@ -42,21 +42,20 @@ std::optional<Path> IntakeQueue::take(MonotonicTime now) {
 void IntakeQueue::finished(const Path& file, const wal::StoreOutcome& outcome, MonotonicTime now) {
     working_.erase(file.filename().string());
     const bool written_meanwhile = again_.erase(file) != 0;
-    if (outcome.result == wal::StoreResult::failed) {
-        const ErrorCode code = outcome.error ? outcome.error->code() : ErrorCode::internal;
-        if (code == ErrorCode::no_space) {
-            out_of_space_ = true;
-            paused_until_ = now + no_space_pause;
-            put_off(file, now);
-        } else {
-            put_off(file, code == ErrorCode::busy ? now : now + failure_pause);
-        }
+    const bool failed = outcome.result == wal::StoreResult::failed;
+    const ErrorCode code = failed && outcome.error ? outcome.error->code() : ErrorCode::internal;
+    if (failed && code == ErrorCode::no_space) {
+        out_of_space_ = true;
+        paused_until_ = now + no_space_pause;
+        put_off(file, now);
         return;
     }
-    if (outcome.result == wal::StoreResult::stored || outcome.result == wal::StoreResult::duplicate) {
+    const bool tells_nothing = outcome.result == wal::StoreResult::unsettled || (failed && code == ErrorCode::busy);
+    if (!tells_nothing) {
         out_of_space_ = false;
         paused_until_.reset();
     }
+    if (failed) return put_off(file, code == ErrorCode::busy ? now : now + failure_pause);
     if (outcome.result == wal::StoreResult::unsettled) put_off(file, now + unsettled_pause);
     if (written_meanwhile) found(file);
 }

@@ -3,6 +3,8 @@
 #include <CppUTest/TestHarness.h>
 #include <fcntl.h>
 
+#include <atomic>
+
 #include "lib/catalogue/catalogue.h"
 #include "lib/wal/xlogdb.h"
 #include "tests/unit/lib/wal/wal_builder.h"
@@ -25,12 +27,30 @@ std::string name_of_segment(std::uint64_t number) {
     return wal::Segment{1, number}.name(wal::SegmentSize::from_bytes(1 << 20).value());
 }
 
+// Its monotonic time may be put forward.
+class MovedClock : public Clock {
+  public:
+    std::chrono::seconds forward{0};
+    [[nodiscard]] MonotonicTime monotonic() const override { return Clock::monotonic() + forward; }
+};
+
+// Has no room for anything while full.
+class FullDisk : public Files {
+  public:
+    std::atomic<bool> full{true};
+    void append(int fd, ByteSpan data, const Path& path) override {
+        if (full) throw Error::from_errno(ENOSPC, "cannot write to file", path.string());
+        Files::append(fd, data, path);
+    }
+};
+
 }  // namespace
 
 TEST_GROUP(ArchivedServer) {
     Path home;
     config::Server server;
-    Clock clock;
+    MovedClock clock;
+    FullDisk disk;
     EventLoop loop;
     std::optional<WorkerPool> pool;
     std::optional<Background> background;
@@ -123,6 +143,49 @@ TEST(ArchivedServer, GoesOnByItselfAfterAnError) {
     CHECK(until_archived(1));
     STRCMP_EQUAL("idle", archived->state().c_str());
     STRCMP_EQUAL("", archived->last_error().c_str());
+}
+
+TEST(ArchivedServer, IsNotInTroubleForAFileThatHasGone) {
+    put("wals", "0000000100000000", "a file where a directory should be");
+    put("incoming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until([&] { return archived->state() == "failed"; }));
+    std::filesystem::remove(home / "incoming" / name_of_segment(1));
+    clock.forward += IntakeQueue::failure_pause;
+    archived->found_streamed(name_of_segment(2));
+    CHECK(until([&] { return archived->state() == "idle"; }));
+    STRCMP_EQUAL("", archived->last_error().c_str());
+}
+
+TEST(ArchivedServer, StaysInTroubleForAFileThatFailsWhileOthersAreArchived) {
+    put("wals", "0000000100000001", "a file where a directory should be");
+    put("incoming", name_of_segment(4096), segment_of(4096));
+    start();
+    CHECK(until([&] { return archived->state() == "failed"; }));
+    put("incoming", name_of_segment(1), segment_of(1));
+    CHECK(until([&] { return names.size() == 1; }));
+    STRCMP_EQUAL("failed", archived->state().c_str());
+    std::filesystem::remove(home / "wals/0000000100000001");
+    clock.forward += IntakeQueue::failure_pause;
+    archived->found_streamed(name_of_segment(2));
+    CHECK(until_archived(2));
+    STRCMP_EQUAL("idle", archived->state().c_str());
+}
+
+TEST(ArchivedServer, IsOutOfSpaceOnlyWhileItIs) {
+    put("streaming", name_of_segment(1), segment_of(1));
+    const ScopedFiles scope(disk);
+    start();
+    CHECK(until([&] { return archived->state() == "no-space"; }));
+    CHECK(!archived->last_error().empty());
+    std::filesystem::remove(home / "streaming" / name_of_segment(1));
+    clock.forward += IntakeQueue::no_space_pause;
+    archived->found_streamed(name_of_segment(2));
+    CHECK(until([&] { return archived->state() == "idle"; }));
+    STRCMP_EQUAL("", archived->last_error().c_str());
+    disk.full = false;
+    put("streaming", name_of_segment(1), segment_of(1));
+    CHECK(until_archived(1));
 }
 
 TEST(ArchivedServer, CountsADamagedFileThatAGoodOneReplaced) {

@@ -95,3 +95,26 @@ TEST(IntakeQueue, TriesAFailedFileAgainLaterAndGoesOnWithTheOthers) {
     CHECK(!queue.take(now).has_value());
     CHECK(queue.take(now + IntakeQueue::failure_pause) == first);
 }
+
+TEST(IntakeQueue, ForgetsThatTheDiskWasFullWhenTheFileHasGone) {
+    for (const wal::StoreResult result : {wal::StoreResult::vanished, wal::StoreResult::refused}) {
+        queue.found(first);
+        queue.take(now);
+        queue.finished(first, failure(ErrorCode::no_space), now);
+        now += IntakeQueue::no_space_pause;
+        CHECK(queue.take(now) == first);
+        queue.finished(first, outcome(result), now);
+        CHECK(!queue.out_of_space());
+        CHECK(!queue.next_change().has_value());
+    }
+}
+
+TEST(IntakeQueue, ForgetsThatTheDiskWasFullWhenSomethingElseIsWrong) {
+    queue.found(first);
+    queue.take(now);
+    queue.finished(first, failure(ErrorCode::no_space), now);
+    now += IntakeQueue::no_space_pause;
+    CHECK(queue.take(now) == first);
+    queue.finished(first, failure(ErrorCode::io), now);
+    CHECK(!queue.out_of_space());
+}
