@@ -95,8 +95,8 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     try {
         if (server_->streaming_archiver) watch(server_->streaming_wals_directory);
         if (server_->archiver) watch(server_->incoming_wals_directory);
-        watches_.push_back(workshop_.loop.on_file_change(server_->meta_directory(), IN_MOVED_TO,
-                                                         [this](const FileChange& change) { mind_backups(change); }));
+        watches_[server_->meta_directory()] = workshop_.loop.on_file_change(
+            server_->meta_directory(), IN_MOVED_TO, [this](const FileChange& change) { mind_backups(change); });
     } catch (const Error& failure) {
         watches_.clear();
         archive_.reset();
@@ -108,16 +108,48 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
 }
 
 void ArchivedServer::watch(const Path& directory) {
-    watches_.push_back(workshop_.loop.on_file_change(directory, IN_MOVED_TO | IN_CLOSE_WRITE,
-                                                     [this, directory](const FileChange& change) {
-                                                         if (change.overflow) {
-                                                             scan(directory);
-                                                         } else if (!change.name.empty()) {
-                                                             offer(directory / change.name);
-                                                         }
-                                                         feed();
-                                                     }));
+    watches_[directory] = workshop_.loop.on_file_change(
+        directory, IN_MOVED_TO | IN_CLOSE_WRITE | IN_MOVE_SELF,
+        [this, directory](const FileChange& change) { directory_changed(directory, change); });
     scan(directory);
+}
+
+void ArchivedServer::directory_changed(const Path& directory, const FileChange& change) {
+    if (change.overflow) {
+        log_warning("server {}: more has changed in {} than was told; it is read anew", server_->name,
+                    directory.string());
+        scan(directory);
+    } else if ((change.mask & (IN_IGNORED | IN_UNMOUNT | IN_MOVE_SELF)) != 0) {
+        const bool unmounted = (change.mask & IN_UNMOUNT) != 0;
+        log_warning("server {}: {} was {}; it is watched anew", server_->name, directory.string(),
+                    unmounted ? "unmounted" : "removed or renamed");
+        lost_[directory] = !unmounted;
+        watches_.erase(directory);  // this callback lives until it returns
+        watch_lost();
+    } else if (!change.name.empty()) {
+        offer(directory / change.name);
+    }
+    feed();
+}
+
+void ArchivedServer::watch_lost() {
+    std::erase_if(lost_, [this](const auto& lost) {
+        const auto& [directory, to_be_made] = lost;
+        try {
+            if (to_be_made) make_directories_durably(directory);
+            watch(directory);
+            log_info("server {}: {} is watched again", server_->name, directory.string());
+            return true;
+        } catch (const Error& error) {
+            log_debug("server {}: {} is not watched yet: {}", server_->name, directory.string(), error.what());
+            return false;
+        }
+    });
+    if (lost_.empty()) return lost_timer_.reset();
+    lost_timer_ = workshop_.loop.on_timer(open_again, [this] {
+        watch_lost();
+        feed();
+    });
 }
 
 void ArchivedServer::scan(const Path& directory) {
@@ -144,6 +176,7 @@ void ArchivedServer::close(std::function<void()> then) {
     closing_ = true;
     watches_.clear();
     timer_.reset();
+    lost_timer_.reset();
     closed_ = std::move(then);
     if (!opening_ && queue_.working() == 0) std::exchange(closed_, nullptr)();
 }

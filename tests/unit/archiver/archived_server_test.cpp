@@ -119,6 +119,39 @@ TEST(ArchivedServer, ArchivesWhatAppears) {
     LONGS_EQUAL(2, wal::read_xlogdb(home / "wals/xlog.db").lines.size());
 }
 
+TEST(ArchivedServer, WatchesADirectoryAnewThatWasRemovedOrRenamed) {
+    start();
+    CHECK(until([&] { return archived->archive() != nullptr; }));
+    std::filesystem::remove_all(home / "incoming");
+    CHECK(until([&] { return std::filesystem::is_directory(home / "incoming"); }));
+    put("incoming", name_of_segment(1), segment_of(1));
+    CHECK(until_archived(1));
+    std::filesystem::rename(home / "incoming", home / "renamed");
+    put("incoming", name_of_segment(2), segment_of(2));
+    CHECK(until_archived(2));
+    put("renamed", name_of_segment(3), segment_of(3));
+    put("incoming", name_of_segment(4), segment_of(4));
+    CHECK(until_archived(3));
+    STRCMP_EQUAL(name_of_segment(4).c_str(), names.back().c_str());
+    CHECK(std::filesystem::exists(home / "renamed" / name_of_segment(3)));
+}
+
+// More than the kernel keeps, and only then what matters.
+TEST(ArchivedServer, ReadsADirectoryAnewWhenChangesWereLost) {
+    start();
+    CHECK(until([&] { return archived->archive() != nullptr; }));
+    const unsigned long kept = std::stoul(read_file("/proc/sys/fs/inotify/max_queued_events").value());
+    const Path file = home / "incoming/.a";
+    const Path other = home / "incoming/.b";
+    write_file_durably(file, "");
+    for (unsigned long i = 0; i <= kept; i += 2) {
+        std::filesystem::rename(file, other);
+        std::filesystem::rename(other, file);
+    }
+    put("incoming", name_of_segment(1), segment_of(1));
+    CHECK(until_archived(1));
+}
+
 TEST(ArchivedServer, LeavesTheUnfinishedSegmentToTheStreamer) {
     put("streaming", name_of_segment(1) + ".partial", segment_of(1).substr(0, 8192));
     start();
