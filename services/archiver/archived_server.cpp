@@ -10,6 +10,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/catalogue/completion.h"
 #include "lib/wal/quarantine.h"
+#include "lib/wal/stale_partial.h"
 
 namespace coffer::archiver {
 namespace {
@@ -103,6 +104,7 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
         return opened(nullptr, failure);
     }
     feed();
+    remove_stale_partials();
     finish_removals();
     look_after_backups();
 }
@@ -219,6 +221,7 @@ void ArchivedServer::report(const Finished& result) {
         case wal::StoreResult::duplicate:
             log_debug("server {}: archived {} in {} bytes", server_->name, outcome.name, outcome.stored_size);
             listener_.archived(outcome.name);
+            if (left_by_streamer(outcome.name)) remove_stale_partials();
             if (backups_wait_) look_after_backups();
             return;
         case wal::StoreResult::conflict:
@@ -266,6 +269,25 @@ void ArchivedServer::finish_removals() {
     workshop_.removals.run<std::size_t>(work, [name = server_->name](std::size_t*, const std::optional<Error>& error) {
         if (error) log_warning("server {}: a removal is not finished: {}", name, error->what());
     });
+}
+
+bool ArchivedServer::left_by_streamer(const std::string& segment) const {
+    std::error_code ignored;
+    return !server_->streaming_archiver &&
+           std::filesystem::exists(server_->streaming_wals_directory / (segment + ".partial"), ignored);
+}
+
+// What the streamer left when it was switched off. Whole files are read, so a worker does it.
+void ArchivedServer::remove_stale_partials() {
+    if (server_->streaming_archiver) return;
+    const auto work = [server = server_] { return wal::remove_stale_partials(*server); };
+    workshop_.background.run<std::vector<std::string>>(
+        work, [name = server_->name](std::vector<std::string>* removed, const std::optional<Error>& error) {
+            if (error) return log_warning("server {}: cannot look for stale partial files: {}", name, error->what());
+            for (const std::string& file : *removed) {
+                log_info("server {}: {} was removed from streaming: the archive has the whole segment", name, file);
+            }
+        });
 }
 
 // Reads the records of all backups, so a worker does it, once for all that happens meanwhile, and only for as long as

@@ -86,6 +86,8 @@ class ArchivedServer {
     void wait_for_next_change();
     void mind_backups(const FileChange& change);
     void finish_removals();
+    [[nodiscard]] bool left_by_streamer(const std::string& segment) const;
+    void remove_stale_partials();
     void look_after_backups();
 
     Workshop workshop_;

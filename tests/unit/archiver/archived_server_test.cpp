@@ -164,6 +164,18 @@ TEST(ArchivedServer, LeavesTheUnfinishedSegmentToTheStreamer) {
     LONGS_EQUAL(0, archived->error_files());
 }
 
+TEST(ArchivedServer, RemovesTheUnfinishedSegmentThatArrivedWholeWhenNobodyStreams) {
+    server.streaming_archiver = false;
+    std::string begun = segment_of(1);
+    std::fill(begun.begin() + 500000, begun.end(), '\0');
+    for (const std::uint64_t number : {1, 2}) put("streaming", name_of_segment(number) + ".partial", begun);
+    start();
+    put("incoming", name_of_segment(1), segment_of(1));
+    const Path partial = home / "streaming" / (name_of_segment(1) + ".partial");
+    CHECK(until([&] { return !std::filesystem::exists(partial); }));
+    CHECK(std::filesystem::exists(home / "streaming" / (name_of_segment(2) + ".partial")));
+}
+
 TEST(ArchivedServer, GoesOnByItselfAfterAnError) {
     put("wals", "0000000100000000", "a file where a directory should be");
     put("incoming", name_of_segment(1), segment_of(1));
