@@ -87,11 +87,33 @@ sys.exit("not in docs/architecture.md: " + " ".join(sorted(there - told)) if the
 END
 }
 
+# docs/configuration.md has the keys of keys.cpp, section for section, with where each may stand and what becomes of it.
+check_keys_documented() {
+    $python - <<'END'
+import pathlib, re, sys
+scopes = {"global_only": "global", "server_only": "server", "inherited": "global, server"}
+supports = {"": "used", "used": "used", "later": "not yet", "quiet": "no effect"}
+source = pathlib.Path("services/lib/config/keys.cpp").read_text(encoding="utf-8")
+table = re.search(r"^constexpr Key keys\[\] = \{\n(.*?)^\};", source, re.M | re.S).group(1)
+text = pathlib.Path("docs/configuration.md").read_text(encoding="utf-8")
+there = [heading or (key, scopes[scope], supports[support]) for heading, key, scope, support in
+         re.findall(r'^ *// (.+)\.$|^ *\{"(\w+)", (\w+)(?:, (\w+))?', table, re.M)
+         if f"`{key}` is the same key" not in text]
+text = re.search(r"^## Keys\n(.*?)^## ", text, re.M | re.S).group(1)
+told = [heading or tuple(row) for heading, *row in
+        re.findall(r"^### (.+)$|^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", text, re.M)]
+different = [each for each in there if each not in told] + [each for each in told if each not in there]
+sys.exit(f"keys.cpp and docs/configuration.md differ in: {different}" if different else 0 if there == told else
+         "docs/configuration.md has the keys in another order than keys.cpp")
+END
+}
+
 tier_style() {
     heading style
     check "sources are formatted as .clang-format says" check_format
     check "scripts please shellcheck" check_shell
     check "kill points are documented" check_kill_points_documented
+    check "configuration keys are documented" check_keys_documented
     check "domains do not depend on the bus or on services" check_dependencies
 }
 
