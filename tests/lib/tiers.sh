@@ -108,12 +108,24 @@ sys.exit(f"keys.cpp and docs/configuration.md differ in: {different}" if differe
 END
 }
 
+# The architecture page leads to every other one.
+check_pages_listed() {
+    local page missing=0
+    for page in docs/*.md; do
+        page=${page#docs/}
+        [ "$page" = architecture.md ] || grep -qF -- "- [$page]($page): " docs/architecture.md ||
+            { echo "not in docs/architecture.md, \"Parts\": $page" && missing=1; }
+    done
+    return $missing
+}
+
 tier_style() {
     heading style
     check "sources are formatted as .clang-format says" check_format
     check "scripts please shellcheck" check_shell
     check "kill points are documented" check_kill_points_documented
     check "configuration keys are documented" check_keys_documented
+    check "all pages are listed in the first one" check_pages_listed
     check "domains do not depend on the bus or on services" check_dependencies
 }
 
