@@ -1,0 +1,53 @@
+"""What installing packages and building as root leave behind: the functions of the scripts, one at a time."""
+import os
+import subprocess
+
+import pytest
+
+from lib import processes
+
+
+def bash(script, **kwargs):
+    program = f"set -euo pipefail\n. {processes.TOP}/tests/lib/packages.sh\n{script}"
+    return subprocess.run(["bash", "-c", program], check=True, capture_output=True, text=True, **kwargs).stdout
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return tmp_path / "postgresql-common" / "createcluster.conf"
+
+
+def install(settings, what="true"):
+    bash(f"createcluster={settings}; no_main_cluster; {what}; put_createcluster_back")
+
+
+def test_the_packages_own_settings_are_there_after_an_installation(settings):
+    install(settings, f"grep -q 'create_main_cluster = false' {settings}; echo theirs >{settings}.ucf-dist")
+    assert settings.read_text() == "theirs\n"
+    assert os.listdir(settings.parent) == [settings.name]
+
+
+def test_settings_that_were_there_stay(settings):
+    settings.parent.mkdir()
+    settings.write_text("create_main_cluster = true\n")
+    install(settings)
+    assert settings.read_text() == "create_main_cluster = true\n"
+
+
+def test_only_what_is_missing_is_installed():
+    assert bash("packages_missing bash no-such-package dpkg || echo none") == "no-such-package\n"
+    assert bash("packages_missing bash dpkg || echo none") == "none\n"
+
+
+def test_what_root_builds_belongs_to_the_owner_of_the_checkout(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    checkout = tmp_path / "checkout"
+    (checkout / "build" / "release").mkdir(parents=True)
+    elsewhere.write_text("of root")
+    (checkout / "build" / "link").symlink_to(elsewhere)
+    (checkout / "build" / "release" / "program").write_text("")
+    os.chown(checkout, 65534, 65534)
+    bash(f"give_build_to_owner {checkout}")
+    for folder, folders, files in os.walk(checkout):
+        assert {os.lstat(os.path.join(folder, name)).st_uid for name in folders + files} <= {65534}
+    assert elsewhere.stat().st_uid == 0
