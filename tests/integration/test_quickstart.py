@@ -1,15 +1,40 @@
-"""What installing packages and building as root leave behind: the functions of the scripts, one at a time."""
+"""What tools/quickstart leaves behind, and how its build is told: the functions of its scripts, one at a time."""
 import os
+import re
 import subprocess
 
 import pytest
 
 from lib import processes
 
+QUICKSTART = os.path.join(processes.TOP, "tools", "quickstart")
+
 
 def bash(script, **kwargs):
-    program = f"set -euo pipefail\n. {processes.TOP}/tests/lib/packages.sh\n{script}"
+    sources = [os.path.join(processes.TOP, path) for path in ("tests/lib/packages.sh", "tools/quickstart.d/box.sh")]
+    program = "set -euo pipefail\n" + "".join(f". {path}\n" for path in sources) + script
     return subprocess.run(["bash", "-c", program], check=True, capture_output=True, text=True, **kwargs).stdout
+
+
+def test_help_tells_every_option():
+    shown = subprocess.run([QUICKSTART, "--help"], check=True, capture_output=True, text=True).stdout
+    with open(QUICKSTART, encoding="utf-8") as script:
+        options = re.findall(r"^    .*(--\w+)\) ", script.read(), re.M)
+    assert len(options) == 3
+    assert all(option in shown for option in options if option != "--help")
+
+
+def test_an_unknown_option_is_refused():
+    refused = subprocess.run([QUICKSTART, "--nonsense"], check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--stop" in refused.stderr
+
+
+def test_a_build_tells_every_tenth_part_on_a_pipe():
+    lines = "".join(f"[{n}/137] Building CXX object {n}.cpp.o\n" for n in range(1, 138))
+    told = bash("build_progress", input="[1/2] Re-checking globbed directories...\n" + lines).splitlines()
+    assert len(told) == 10
+    assert told[0] == "  [14/137]" and told[-1] == "  [137/137]"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 # The machinery of tools/quickstart: building, processes, and waiting. Sourced by it; what is shown is in story.sh.
 
 say() { printf "%s\n" "$@"; }
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else say "" "$*"; fi; }
 fail() {
     printf 'quickstart: %s\n' "$1" >&2
     [ $# -lt 2 ] || printf 'HINT: %s\n' "$2" >&2
@@ -48,47 +48,104 @@ end() {
     tail --pid="$pid" -f /dev/null
 }
 
+end_postmaster() {
+    setpriv --reuid="$user" --regid="$user" --clear-groups kill -INT "$1" 2>/dev/null || return 0
+    tail --pid="$1" -f /dev/null
+}
+
 stop_everything() {
     local each
     for each in load1 load2 load3 load4 scheduler archiver streamer; do end $each TERM; done
     for each in restored early server; do end $each INT; done
+    # What somebody restored and started with --keep. Ended as the user who may write that file, not as root.
+    for each in "$home"/*/postmaster.pid; do
+        [ ! -f "$each" ] || end_postmaster "$(head -n 1 "$each")"
+    done
     end bus TERM
 }
 
 finish() {
     local status=$?
     trap - EXIT
+    give_build_to_owner "$top"
     if [ $status != 0 ]; then
         stop_everything 2>/dev/null
-        say "" "The quickstart did not complete. Its files are kept in $home; 'sudo tools/quickstart --stop' removes them."
+        say "" "The quickstart did not complete. Its files are kept in $home; this removes them:" \
+            "  sudo ${COFFER_QUICKSTART_HOME:+COFFER_QUICKSTART_HOME=$home }$top/tools/quickstart --stop"
+        tell_packages
     elif [ $keep = no ]; then
         stop_everything 2>/dev/null
+        tell_packages
         rm -rf "$home"
     fi
     exit $status
 }
 
+# What was installed for this run and stays. Also in $home, for --stop.
+tell_packages() {
+    local newly
+    newly=$(cat "$home/packages" 2>/dev/null || true)
+    [ -z "$newly" ] || say "" "The packages that were installed for this stay. To remove them and what came with them:" \
+        "  sudo apt-get remove --autoremove ${newly//$'\n'/ }"
+}
+
+# The directory is root's, who runs what lies in it; the user has places in it.
 prepare() {
+    local newly
     step "Preparing"
-    if packages_missing "${build_packages[@]}" "${run_packages[@]}"; then
-        say "Installing Debian packages (a few minutes on a new machine) ..."
-        install_missing "${build_packages[@]}" "${run_packages[@]}"
-    fi
-    install -d -o "$user" -g "$user" -m 0750 "$home" "$home"/{log,run,etc,etc/coffer.d,box,socket}
-    install -d "$home/pids" "$home/app"
-    chmod 0755 "$home/app" "$home/pids"
-    say "Building Coffer (release) ..."
-    export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
-    (cd "$top" && cmake --preset release -DCOFFER_TESTS=OFF && cmake --build build/release -j "$(nproc)" &&
-        cmake --install build/release --prefix "$home/app") >"$home/log/build" 2>&1 ||
-        fail "the build failed" "see $home/log/build"
+    newly=$(packages_missing "${build_packages[@]}" "${run_packages[@]}" || true)
+    install -d -m 0755 "$home" "$home/pids" "$home/app"
+    echo "$newly" >"$home/packages"
+    install_missing "${build_packages[@]}" "${run_packages[@]}"
+    install -d -o "$user" -g "$user" -m 0750 "$home"/{log,run,etc,etc/coffer.d,box,socket,home}
+    install -d -o "$user" -g "$user" -m 0700 "$home"/{server,early,restored,another}
+    build
     pgbin=$(find /usr/lib/postgresql -path '*/bin/postgres' -printf '%h\n' | sort -V | tail -1)
     port=$(free_port)
-    environment=("PATH=$home/app/bin:$pgbin:/usr/bin:/bin" LC_ALL=C.UTF-8 "HOME=$home"
+    environment=("PATH=$home/app/bin:$pgbin:/usr/bin:/bin" LC_ALL=C.UTF-8 "HOME=$home/home"
         "DBUS_SYSTEM_BUS_ADDRESS=unix:path=$home/run/bus" "COFFER_CONFIG=$home/etc/coffer.conf"
         "COFFER_RUNTIME_DIR=$home/run" "COFFER_LIBEXEC=$home/app/libexec/coffer" "PGHOST=$home/socket"
         "PGPORT=$port" PGDATABASE=postgres PGUSER=postgres)
-    { echo "# Names and places of this quickstart: . $home/env"; printf 'export "%s"\n' "${environment[@]}"; } >"$home/env"
+    write_runner >"$home/run-as-$user"
+    chmod 0755 "$home/run-as-$user"
+}
+
+# A command of its own for what people try after --keep.
+write_runner() {
+    printf '#!/bin/sh\n# Runs a command as user %s, with the names and places of this quickstart.\n' "$user"
+    printf 'exec setpriv --reuid=%q --regid=%q --clear-groups env -i TERM="$TERM"' "$user" "$user"
+    printf ' %q' "${environment[@]}"
+    printf ' "$@"\n'
+}
+
+build() {
+    local began log=$home/log/build
+    began=$(now_ms)
+    say "Building Coffer: about 8 minutes on 2 cores, less on more, seconds when it was built before ..."
+    export CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
+    (cd "$top" && cmake --preset release -DCOFFER_TESTS=OFF && cmake --build build/release -j "$(nproc)" &&
+        cmake --install build/release --prefix "$home/app") 2>&1 | tee "$log" | build_progress || {
+        grep -E -m 3 -A 3 'error:|FAILED:|CMake Error' "$log" >&2 || true
+        fail "the build failed" "all of its output is in $log (kept)"
+    }
+    say "Built in $(seconds_since "$began") s."
+}
+
+# Of ninja's lines "[n/m] Building ...": one that is written over itself on a terminal, every tenth part elsewhere.
+build_progress() {
+    local line told=0 part terminal=no
+    [ ! -t 1 ] || terminal=yes
+    while IFS= read -r line; do
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] && ${BASH_REMATCH[2]} -ge 10 ]] || continue
+        part=$((BASH_REMATCH[1] * 10 / BASH_REMATCH[2]))
+        if [ $terminal = yes ]; then
+            printf '\r\033[K  [%d/%d]' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+        elif [ $part -gt $told ]; then
+            printf '  [%d/%d]\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+        fi
+        told=$part
+    done
+    [ $terminal = no ] || printf '\r\033[K'
 }
 
 free_port() {

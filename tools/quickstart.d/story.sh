@@ -54,11 +54,7 @@ acknowledged_total() {
 }
 acknowledged_at_least() { [ "$(acknowledged_total)" -ge "$1" ]; }
 
-exposure() {
-    as_user busctl --address="unix:path=$home/run/bus" get-property org.pgcoffer.Streamer1 \
-        /org/pgcoffer/Streamer1/server/shop org.pgcoffer.Streamer1.Server ExposureUSec 2>/dev/null |
-        awk '{printf "%.1f ms\n", $2 / 1000}'
-}
+exposure() { as_user cofferctl status shop 2>/dev/null | sed -n 's/^\tExposure: //p'; }
 
 back_up_under_load() {
     local began
@@ -75,10 +71,11 @@ back_up_under_load() {
 lose_everything() {
     step "4. Two disasters"
     wait_for 30 "orders" acknowledged_at_least $(($(acknowledged_total) + 500))
+    before_drop=$(sql "select clock_timestamp()")
     drop_xid=$(sql "begin; select pg_current_xact_id(); drop table customers; commit")
     say "Somebody drops the table customers (transaction $drop_xid). Orders go on, unaware."
     wait_for 30 "orders" acknowledged_at_least $(($(acknowledged_total) + 1000))
-    exposure_seen=$(exposure)
+    exposure_seen=$(exposure || true)
     end server KILL
     for client in 1 2 3 4; do end "load$client" TERM; done
     say "Then the server is killed (SIGKILL) and its directory deleted. Exposure just before: ${exposure_seen:-unknown}."
@@ -112,6 +109,7 @@ bring_back_before_the_drop() {
     say "Restored in $restore_seconds s, open after $ready_seconds s: $customers customers, $early_orders orders."
     [ "$customers" = 10000 ] || fail "customers are missing: $customers of 10000"
     early_seconds=$ready_seconds
+    early_port=$restored_port
     [ $keep = yes ] || end early INT
 }
 
@@ -137,15 +135,31 @@ summary() {
         "back before the DROP          $early_seconds s, $customers of 10000 customers" \
         "back to the very end          $ready_seconds s, $restored_orders orders, 0 of $orders acknowledged missing"
     if [ $keep = yes ]; then
-        say "" "Everything is still running. Try, as root:" \
-            "  . $home/env" \
-            "  setpriv --reuid=$user --regid=$user --clear-groups cofferctl status shop" \
-            "  ... cofferctl show-backup shop latest" \
-            "  ... cofferctl restore shop latest $home/another --target-time '...'" \
-            "  psql -p $restored_port        # the restored database" \
-            "  sudo tools/quickstart --stop  # ends and removes it all"
+        what_to_try
     else
         say "" "All of it is gone again. To look around in it: sudo tools/quickstart --keep" \
             "How to protect a real server: README.md, \"Deploying\"."
     fi
+}
+
+# Complete commands, to be copied.
+what_to_try() {
+    local as="sudo $home/run-as-$user" another_port options
+    another_port=$(free_port)
+    options="-p $another_port -k $home/socket -c logging_collector=off -c synchronous_standby_names="
+    step "Everything is still running. What to try"
+    say "The restored databases: to just before the DROP, and to the very end" \
+        "  $as psql -p $early_port" \
+        "  $as psql -p $restored_port" \
+        "The box. Its server was destroyed above, so status and check say that it cannot be reached; backups and WAL" \
+        "are there all the same:" \
+        "  $as cofferctl status shop" \
+        "  $as cofferctl list-backups shop" \
+        "  $as cofferctl show-backup shop latest" \
+        "A restore of your own, to the moment before the DROP, and the start of its server:" \
+        "  $as cofferctl restore shop latest $home/another --target-time '$before_drop'" \
+        "  $as pg_ctl start -w -D $home/another -l $home/log/another -o '$options'" \
+        "  $as psql -p $another_port -c 'select count(*) from customers'" \
+        "The end of it all:" \
+        "  sudo ${COFFER_QUICKSTART_HOME:+COFFER_QUICKSTART_HOME=$home }$top/tools/quickstart --stop"
 }
