@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/log.h"
+#include "lib/base/pretty_size.h"
 
 namespace coffer::job {
 namespace {
@@ -36,10 +37,6 @@ UniqueFd connect_to(const Path& path) noexcept {
 
 std::string dump(const json& object) {
     return object.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-std::string megabytes(std::uint64_t bytes) {
-    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
 }  // namespace
@@ -137,9 +134,9 @@ void ProgressReporter::draw_bar() noexcept {
             const auto filled = static_cast<std::size_t>(share * bar_width);
             line += fmt::format(" [{}{}] {:3.0f} % of {}", std::string(filled, '#'),
                                 std::string(static_cast<std::size_t>(bar_width) - filled, '.'), share * 100,
-                                megabytes(total_));
+                                pretty_size(static_cast<double>(total_)));
         } else if (done_ > 0) {
-            line += fmt::format(" {}", megabytes(done_));
+            line += fmt::format(" {}", pretty_size(static_cast<double>(done_)));
         }
         if (share > 0 && share < 1 && seconds > 2) line += fmt::format(", {:.0f} s left", seconds / share - seconds);
         (void)!::write(STDERR_FILENO, line.data(), line.size());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "lib/base/pretty_size.h"
 #include "services/job/start_advice.h"
 
 namespace coffer::job {
@@ -13,8 +14,8 @@ namespace {
 using restore::Plan;
 using restore::TargetKind;
 
-std::string megabytes(std::uint64_t bytes) {
-    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / (1 << 20));
+std::string size_text(std::uint64_t bytes) {
+    return pretty_size(static_cast<double>(bytes));
 }
 
 std::string wal_text(const Plan& plan) {
@@ -98,7 +99,7 @@ std::string plan_text(const Plan& plan) {
         "Restore of server {}\n"
         "  backup       {} ({}, {} files{})\n"
         "  to           {}\n",
-        plan.server, plan.backup.backup_id, megabytes(plan.bytes()), plan.files(),
+        plan.server, plan.backup.backup_id, size_text(plan.bytes()), plan.files(),
         plan.reflink ? ", shared with the backup by reflinks" : "", plan.destination.string());
     for (const restore::TablespaceTarget& tablespace : plan.tablespaces) {
         text += fmt::format("  tablespace   {} -> {}\n", tablespace.name, tablespace.target.string());
@@ -124,8 +125,8 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         "     {}\n"
         "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
         "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
-        took.count(), plan.files(), plan.verify && plan.reads_shared ? " (verified)" : "", megabytes(plan.bytes()),
-        megabytes(plan.wal_bytes()), settings_to_look_through(plan), start_command(plan), after_start(plan));
+        took.count(), plan.files(), plan.verify && plan.reads_shared ? " (verified)" : "", size_text(plan.bytes()),
+        size_text(plan.wal_bytes()), settings_to_look_through(plan), start_command(plan), after_start(plan));
 }
 
 std::string plan_json(const Plan& plan) {

@@ -46,7 +46,7 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(place, box, protected, prog
         return [os.path.join(processes.BIN, program), *(more + config if program == "coffer-job" else config + more)]
 
     shown = on_a_terminal(argv("terminal"), box.environment())
-    assert re.search(r"\r\x1b\[Kcopying [^\r\n]*\[#{28,30}\.{0,2}\] +[0-9]+ % of [0-9.]+ MB", shown), shown
+    assert re.search(r"\r\x1b\[Kcopying [^\r\n]*\[#{28,30}\.{0,2}\] +[0-9]+ % of [0-9.]+ MiB", shown), shown
     told = processes.run_as_user(argv("pipe"), env=box.environment()).stderr
     assert "INFO: copying" in told
     assert not re.search(r"[\r\x1b#]", told)

@@ -5,11 +5,10 @@
 #include <string>
 
 #include "lib/base/clock.h"
+#include "lib/base/pretty_size.h"
 
 namespace coffer::cofferctl {
 
-// "0 B", "25.7 MiB", "-144 B"
-std::string pretty_size(double bytes);
 // "less than one second", "1 second", "2 minutes, 3 seconds", "1 day, 2 hours"
 std::string pretty_duration(double seconds);
 // "Mon Nov 23 21:14:55 2026"

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "lib/base/error.h"
+#include "lib/base/pretty_size.h"
 
 namespace coffer::restore {
 namespace {
@@ -187,7 +188,8 @@ void check_space(const std::vector<SpaceNeed>& needs) {
         const std::uint64_t free = blocks * space.f_frsize;
         if (need.bytes <= free) continue;
         throw Error(ErrorCode::no_space,
-                    fmt::format("not enough room: {} MB are needed, {} MB are free", need.bytes >> 20, free >> 20),
+                    fmt::format("not enough room: {} are needed, {} are free",
+                                pretty_size(static_cast<double>(need.bytes)), pretty_size(static_cast<double>(free))),
                     need.target.string(), "free some space, or restore to another file system");
     }
 }

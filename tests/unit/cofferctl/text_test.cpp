@@ -13,21 +13,6 @@ TEST_GROUP(CofferctlText){void setup() override{::setenv("TZ", "UTC", 1);
 }
 ;
 
-TEST(CofferctlText, SizesAreShownAsBarmanShowsThem) {
-    struct {
-        double bytes;
-        const char* expected;
-    } const cases[] = {{0, "0 B"},
-                       {-144, "-144 B"},
-                       {1023, "1023 B"},
-                       {1024, "1.0 KiB"},
-                       {26980610, "25.7 MiB"},
-                       {-4029704, "-3.8 MiB"},
-                       {1099511627776.0, "1.0 TiB"},
-                       {5e18, "4440.9 PiB"}};
-    for (const auto& c : cases) STRCMP_EQUAL(c.expected, pretty_size(c.bytes).c_str());
-}
-
 TEST(CofferctlText, DurationsAreWords) {
     STRCMP_EQUAL("less than one second", pretty_duration(0.5).c_str());
     STRCMP_EQUAL("1 second", pretty_duration(1.9).c_str());
