@@ -76,6 +76,11 @@ void ProgressReporter::set_total(std::uint64_t total) noexcept {
     total_ = total;
 }
 
+void ProgressReporter::end_line() noexcept {
+    const std::lock_guard lock(mutex_);
+    end_bar();
+}
+
 void ProgressReporter::report() noexcept {
     last_report_ = clock_.monotonic();
     if (terminal_) draw_bar();

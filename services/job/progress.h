@@ -31,6 +31,8 @@ class ProgressReporter {
     // Bytes done in this phase. Cheap: may be called for every block.
     void advance(std::uint64_t done) noexcept;
     void set_total(std::uint64_t total) noexcept;
+    // Ends the line of the bar: to be called before anything else is written where people look.
+    void end_line() noexcept;
     void done(const JobResult& result) noexcept;
     void failed(const Error& error) noexcept;
 

@@ -168,6 +168,7 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     plan.warnings.insert(plan.warnings.begin(), target.warnings.begin(), target.warnings.end());
     const bool dry_run = request.options.flag("dry_run");
     const std::optional<catalogue::BackupLease> held = dry_run ? std::nullopt : lease(server, plan);
+    progress.end_line();
     if (dry_run || !json) print(json ? plan_json(plan) : plan_text(plan));
     if (dry_run) return {plan.backup.backup_id, {}};
 
@@ -178,7 +179,9 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
         progress.phase(name, message, total);
     };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
-    for (std::string& warning : restore::execute(plan, server, control)) {
+    std::vector<std::string> warnings = restore::execute(plan, server, control);
+    progress.end_line();
+    for (std::string& warning : warnings) {
         if (!json) print("WARNING: " + warning);
         plan.warnings.push_back(std::move(warning));
     }

@@ -18,11 +18,11 @@ def protected(primary, box):
     return primary
 
 
-def on_a_terminal(argv, env):
-    """What the program writes to a standard error that is a terminal."""
+def on_a_terminal(argv, env, output_too=False):
+    """What the program writes to a standard error that is a terminal, and to its standard output when that is one too."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(processes.AS_USER + argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
-                          env=env, cwd="/") as process:
+    with subprocess.Popen(processes.AS_USER + argv, stdin=subprocess.DEVNULL, stderr=theirs, env=env, cwd="/",
+                          stdout=theirs if output_too else subprocess.DEVNULL) as process:
         os.close(theirs)
         shown = b""
         try:
@@ -50,3 +50,11 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(place, box, protected, prog
     told = processes.run_as_user(argv("pipe"), env=box.environment()).stderr
     assert "INFO: copying" in told
     assert not re.search(r"[\r\x1b#]", told)
+
+
+def test_the_bar_does_not_run_into_what_a_restore_tells(place, box, protected):
+    argv = [os.path.join(processes.BIN, "cofferctl"), "--config", box.config, "restore", "main", "latest",
+            os.path.join(place, "restored")]
+    shown = on_a_terminal(argv, box.environment(), output_too=True)
+    assert re.search(r"\nRestore of server main\r\n", shown), shown
+    assert re.search(r"\nRestored in [0-9.]+ s: ", shown), shown
