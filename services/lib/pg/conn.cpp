@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/pg/conninfo.h"
+#include "lib/pg/one_line.h"
 
 namespace coffer::pg {
 namespace {
@@ -23,17 +24,6 @@ void log_notice(void*, const char* message) noexcept {
 int milliseconds_until(MonotonicTime deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     return static_cast<int>(std::clamp<decltype(left)>(left, 0, 24 * 3600 * 1000));
-}
-
-std::string one_line(const char* text) {
-    std::string line = text == nullptr ? "" : text;
-    for (char& c : line) {
-        if (c == '\n' || c == '\t') c = ' ';
-    }
-    while (!line.empty() && line.back() == ' ') line.pop_back();
-    std::size_t doubled = 0;
-    while ((doubled = line.find("  ", doubled)) != std::string::npos) line.erase(doubled, 1);
-    return line;
 }
 
 }  // namespace
@@ -98,7 +88,8 @@ std::string PgConn::address() const {
 }
 
 Error PgConn::lost(std::string_view what) const {
-    std::string fact = one_line(PQerrorMessage(conn_.get()));
+    const char* text = PQerrorMessage(conn_.get());
+    std::string fact = one_line(text == nullptr ? "" : text);
     if (fact.empty()) fact = "the connection is gone";
     if (!what.empty()) fact = std::string(what) + ": " + fact;
     return Error(ErrorCode::server_unreachable, fact, "", unreachable_remedy);

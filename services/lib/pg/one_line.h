@@ -1,0 +1,11 @@
+#pragma once
+// What libpq says, as one line. It tries some connections twice, with and without TLS, and then tells twice why it was
+// refused; what was said already is left out.
+#include <string>
+#include <string_view>
+
+namespace coffer::pg {
+
+std::string one_line(std::string_view text);
+
+}  // namespace coffer::pg
