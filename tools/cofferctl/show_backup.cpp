@@ -129,7 +129,20 @@ void print_rows(Output& out, int indent, const json& object,
     }
 }
 
-void print(Output& out, const std::string& server, const json& shown) {
+void print_pages(Output& out, const BackupInfo& backup, const json& pages) {
+    out.line("\n  Page checksums:");
+    if (pages["pages_checked"] == 0) {
+        return out.line(backup.data_checksums ? "    not verified: pages of another size than 8 kB, or files than 1 GB"
+                                              : "    no checksums in this cluster: damage of its pages goes unnoticed");
+    }
+    print_rows(out, 4, pages, {{"Pages checked", "pages_checked"}, {"Bad pages", "bad_pages_total"}});
+    for (const json& page : pages["bad_pages"]) {
+        out.line(fmt::format("    bad page: {} block {} (LSN {})", plain(page["file"]), plain(page["block"]),
+                             plain(page["lsn"])));
+    }
+}
+
+void print(Output& out, const std::string& server, const BackupInfo& backup, const json& shown) {
     out.line("Backup " + plain(shown["backup_id"]) + ":");
     print_rows(out, 2, shown, {{"Backup Name", "backup_name"}});
     print_rows(out, 2, json{{"server", server}}, {{"Server Name", "server"}});
@@ -180,14 +193,7 @@ void print(Output& out, const std::string& server, const json& shown) {
                     {"Previous Backup", "previous_backup"},
                     {"Next Backup", "next_backup"}});
     }
-    if (!shown.contains("page_information")) return;
-    const json& pages = shown["page_information"];
-    out.line("\n  Page checksums:");
-    print_rows(out, 4, pages, {{"Pages checked", "pages_checked"}, {"Bad pages", "bad_pages_total"}});
-    for (const json& page : pages["bad_pages"]) {
-        out.line(fmt::format("    bad page: {} block {} (LSN {})", plain(page["file"]), plain(page["block"]),
-                             plain(page["lsn"])));
-    }
+    if (shown.contains("page_information")) print_pages(out, backup, shown["page_information"]);
 }
 
 void run(Context& context, const Arguments& arguments) {
@@ -200,7 +206,7 @@ void run(Context& context, const Arguments& arguments) {
     }
     const CatalogueView view(server);
     const json shown = describe(view, server, *backup);
-    if (!context.out.json_wanted()) print(context.out, server.name, shown);
+    if (!context.out.json_wanted()) print(context.out, server.name, *backup, shown);
     context.out.data()[server.name] = shown;
 }
 
