@@ -7,6 +7,7 @@
 
 #include "tools/cofferctl/checks.h"
 #include "tools/cofferctl/commands.h"
+#include "tools/cofferctl/text.h"
 
 namespace coffer::cofferctl {
 namespace {
@@ -38,8 +39,12 @@ std::vector<Checked> check_all(const std::vector<const config::Server*>& servers
     return results;
 }
 
+std::string in_brackets(const std::string& hint) {
+    return hint.empty() ? "" : " (" + in_one_line(hint) + ")";
+}
+
 std::string verdict(const Output& out, const CheckItem& item) {
-    const std::string hint = item.hint.empty() ? "" : " (" + item.hint + ")";
+    const std::string hint = in_brackets(item.hint);
     if (!out.colour()) return (item.passed ? "OK" : "FAILED") + hint;
     return (item.passed ? "\033[32mOK\033[0m" : "\033[31mFAILED\033[0m") + hint;
 }
@@ -78,9 +83,7 @@ void print_nagios(Output& out, const std::vector<Checked>& all, const std::vecto
         ++bad;
         failures += " * " + name + " FAILED: " + failed_items(checked.checks);
         for (const CheckItem& item : checked.checks.items) {
-            if (!item.passed)
-                details +=
-                    "\n" + name + "." + item.name + ": FAILED" + (item.hint.empty() ? "" : " (" + item.hint + ")");
+            if (!item.passed) details += "\n" + name + "." + item.name + ": FAILED" + in_brackets(item.hint);
         }
     }
     std::string ignored;
@@ -122,6 +125,9 @@ void run(Context& context, const Arguments& arguments) {
         else
             context.out.info("Skipping inactive server '" + server.name + "'");
     });
+    if (!nagios && !context.out.json_wanted()) {  // what disables a server is an item of it
+        tell_problems(context, servers, [](const config::Problem& problem, bool) { return !problem.fatal; });
+    }
     const std::vector<Checked> results = check_all(servers, limit);
     if (nagios) return print_nagios(context.out, results, inactive, unknown);
     for (const Checked& checked : results) print(context.out, checked);

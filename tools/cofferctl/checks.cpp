@@ -212,16 +212,22 @@ void check_receiver(const config::Server& server, const Asked<ReceiverView>& rec
         {"receive-wal running", running, running ? "" : view.state + (view.error.empty() ? "" : ": " + view.error)});
 }
 
+void check_configuration(const config::Server& server, std::vector<CheckItem>& items) {
+    std::string ignored;
+    for (const config::Problem& problem : server.problems) {
+        if (problem.fatal)
+            items.push_back({"configuration", false, problem.to_string() + " (" + problem.remedy + ")"});
+        else
+            ignored += (ignored.empty() ? "WARNING: " : "; ") + problem.to_string();
+    }
+    if (!ignored.empty() && !server.disabled) items.push_back({"configuration", true, ignored});
+}
+
 ServerChecks check_server(const config::Server& server, const Asked<ReceiverView>& receiver, std::chrono::seconds limit,
                           WallTime now) {
     ServerChecks checks;
-    if (server.disabled) {
-        for (const config::Problem& problem : server.problems) {
-            if (problem.fatal)
-                checks.items.push_back({"configuration", false, problem.to_string() + " (" + problem.remedy + ")"});
-        }
-        return checks;
-    }
+    check_configuration(server, checks.items);
+    if (server.disabled) return checks;
     try {
         const ServerFacts facts = ask_server(server, limit);
         const CatalogueView view(server);

@@ -30,6 +30,8 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
                           WallTime now);
 
 // The parts, for the tests.
+// One failed item for each fault that disables the server; one that passes with all that is ignored.
+void check_configuration(const config::Server& server, std::vector<CheckItem>& items);
 void check_postgres(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items);
 void check_catalogue(const config::Server& server, const CatalogueView& view, WallTime now, ServerChecks& checks);
 void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items);

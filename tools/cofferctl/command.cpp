@@ -1,6 +1,7 @@
 #include "tools/cofferctl/command.h"
 
 #include <algorithm>
+#include <set>
 
 #include "lib/config/units.h"
 
@@ -66,6 +67,23 @@ const config::Server& one_server(const Context& context, const std::string& name
     }
     if (auto fault = fault_of(found->second, only)) throw *fault;
     return found->second;
+}
+
+std::string full_text(const config::Problem& problem) {
+    return problem.to_string() + (problem.remedy.empty() ? "" : "\nHINT: " + problem.remedy);
+}
+
+void tell_problems(Context& context, const std::vector<const config::Server*>& servers,
+                   const std::function<bool(const config::Problem&, bool)>& wanted) {
+    std::set<std::string> told;
+    const auto tell = [&](const std::vector<config::Problem>& problems, bool of_server) {
+        for (const config::Problem& problem : problems) {
+            if (wanted(problem, of_server) && told.insert(full_text(problem)).second)
+                context.out.warning(full_text(problem));
+        }
+    };
+    for (const config::Server* server : servers) tell(server->problems, true);
+    tell(context.config.problems, false);
 }
 
 void for_each_server(Context& context, const std::vector<std::string>& names, Only only,

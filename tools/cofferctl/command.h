@@ -75,6 +75,12 @@ enum class Only {
 // error of its own.
 void for_each_server(Context& context, const std::vector<std::string>& names, Only only,
                      const std::function<void(const config::Server&)>& work);
+// A problem of the configuration with its remedy on a second line.
+std::string full_text(const config::Problem& problem);
+// Warns of each problem of these servers' configuration, and of the configuration as a whole, for which wanted is true:
+// once, though several servers may have it from the same file.
+void tell_problems(Context& context, const std::vector<const config::Server*>& servers,
+                   const std::function<bool(const config::Problem& problem, bool of_server)>& wanted);
 // The one server; throws for one that is unknown or unfit.
 const config::Server& one_server(const Context& context, const std::string& name, Only only);
 

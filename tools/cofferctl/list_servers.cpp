@@ -8,21 +8,19 @@ namespace {
 
 void run(Context& context, const Arguments& arguments) {
     Output& out = context.out;
+    std::vector<const config::Server*> servers;
     for (const auto& [name, server] : context.config.servers) {
         std::string text = server.description;
         if (!server.active) text += " (inactive)";
         if (server.disabled) text += " (WARNING: disabled)";
         out.line(arguments.flag("minimal") ? name : text.empty() ? name : name + " - " + text);
         out.data()[name] = {{"description", text}};
-        for (const config::Problem& problem : server.problems) {
-            if (problem.fatal && !arguments.flag("minimal"))
-                out.warning(problem.to_string() + "\nHINT: " + problem.remedy);
-        }
+        servers.push_back(&server);
     }
     if (arguments.flag("minimal")) return;
-    for (const config::Problem& problem : context.config.problems) {
-        out.warning(problem.to_string() + (problem.remedy.empty() ? "" : "\nHINT: " + problem.remedy));
-    }
+    tell_problems(context, servers, [&](const config::Problem& problem, bool of_server) {
+        return !out.json_wanted() || problem.fatal || !of_server;  // in JSON as ever: not what is merely ignored
+    });
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class StatusLines {
         out.line("Server " + server + ":");
     }
     void add(const char* key, const char* description, const std::string& message) {
-        out_.line(std::string("\t") + description + ": " + message);
+        out_.line(std::string("\t") + description + ": " + in_one_line(message));
         lines_[key] = {{"description", description}, {"message", message}};
     }
 
@@ -94,7 +94,7 @@ void run(Context& context, const Arguments& arguments) {
         lines.add("active", "Active", truth(server.active));
         lines.add("disabled", "Disabled", truth(server.disabled));
         for (const config::Problem& problem : server.problems) {
-            context.out.warning(problem.to_string() + (problem.remedy.empty() ? "" : "\nHINT: " + problem.remedy));
+            context.out.warning(full_text(problem));
         }
         if (server.active && !server.disabled) {
             const ServerFacts facts = ask_server(server, server.check_timeout);

@@ -1,5 +1,6 @@
 #include "tools/cofferctl/text.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include <fmt/format.h>
@@ -52,6 +53,13 @@ std::string iso_text(WallTime time) {
     return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}{}{:02}:{:02}", fields.tm_year + 1900,
                        fields.tm_mon + 1, fields.tm_mday, fields.tm_hour, fields.tm_min, fields.tm_sec, micros,
                        offset < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
+
+std::string in_one_line(std::string text) {
+    constexpr std::string_view hint = "\nHINT: ";
+    for (std::size_t at = 0; (at = text.find(hint, at)) != std::string::npos;) text.replace(at, hint.size(), "; ");
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
 }
 
 std::string version_text(std::uint32_t server_version) {

@@ -17,6 +17,8 @@ std::string ctime_text(WallTime time);
 std::string iso_text(WallTime time);
 // Seconds since 1970.
 std::int64_t seconds_of(WallTime time);
+// An error on one line: its remedy goes behind a semicolon instead of "HINT: " on a second one.
+std::string in_one_line(std::string text);
 // "15.20"
 std::string version_text(std::uint32_t server_version);
 

@@ -21,9 +21,15 @@ bool harmless(const Key& key, const std::string& value) {
     return false;
 }
 
+// What was given, without a password; nobody knows what an unknown key is about.
+std::string shown(const IniEntry& entry) {
+    const bool secret = entry.key.find("pass") != std::string::npos;
+    return "'" + entry.key + " = " + (secret ? "REDACTED" : mask_password(entry.value)) + "'";
+}
+
 Problem unknown(const Path& file, const IniEntry& entry) {
     const auto nearest = nearest_key(entry.key);
-    return {file, entry.line, "unknown key '" + entry.key + "' is ignored",
+    return {file, entry.line, shown(entry) + " is ignored: there is no such key",
             nearest ? "did you mean '" + *nearest + "'?" : "docs/configuration.md lists all keys", false};
 }
 
@@ -41,10 +47,10 @@ std::vector<Problem> check_keys(const Path& file, const IniSection& section, boo
         if (key == nullptr) {
             problems.push_back(unknown(file, entry));
         } else if (is_global && key->scope == Scope::server_only) {
-            problems.push_back({file, entry.line, "'" + entry.key + "' has no meaning in [" + section.name + "]",
+            problems.push_back({file, entry.line, shown(entry) + " has no meaning in [" + section.name + "]",
                                 "put it into the section of each server", false});
         } else if (!is_global && key->scope == Scope::global_only) {
-            problems.push_back({file, entry.line, "'" + entry.key + "' has no meaning in the section of a server",
+            problems.push_back({file, entry.line, shown(entry) + " has no meaning in the section of a server",
                                 "put it into [coffer]", false});
         } else if (key->support == Support::later && !harmless(*key, entry.value)) {
             problems.push_back({file, entry.line,

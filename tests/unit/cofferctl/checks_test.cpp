@@ -72,3 +72,19 @@ TEST(CofferctlChecks, KeysAreMadeAsBarmanMakesThem) {
     const CheckItem other{"PostgreSQL streaming", true, ""};
     STRCMP_EQUAL("postgresql_streaming", other.key().c_str());
 }
+
+TEST(CofferctlChecks, IgnoredValuesAreToldButFailNothing) {
+    std::vector<CheckItem> items;
+    check_configuration(server, items);
+    CHECK(items.empty());
+    server.problems = {
+        {"/etc/main.conf", 7, "'compresion = gzip' is ignored: there is no such key", "did you mean 'compression'?"},
+        {"/etc/main.conf", 9, "'archiver = yess' cannot be used and is ignored", "use on or off"}};
+    check_configuration(server, items);
+    LONGS_EQUAL(1, items.size());
+    CHECK(items[0].passed);
+    STRCMP_EQUAL(
+        "WARNING: /etc/main.conf:7: 'compresion = gzip' is ignored: there is no such key; "
+        "/etc/main.conf:9: 'archiver = yess' cannot be used and is ignored",
+        items[0].hint.c_str());
+}

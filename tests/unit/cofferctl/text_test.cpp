@@ -27,3 +27,8 @@ TEST(CofferctlText, TimesHaveBarmansTwoForms) {
     LONGS_EQUAL(1795468495, seconds_of(time));
     STRCMP_EQUAL("15.20", version_text(150020).c_str());
 }
+
+TEST(CofferctlText, AnErrorFitsOnOneLine) {
+    STRCMP_EQUAL("no slot; make one", in_one_line("no slot\nHINT: make one").c_str());
+    STRCMP_EQUAL("one two", in_one_line("one\ntwo").c_str());
+}

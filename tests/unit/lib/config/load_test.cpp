@@ -67,7 +67,18 @@ TEST(ConfigLoad, ValuesComeFromTheServerThenTheGlobalSection) {
     LONGS_EQUAL(2, config.server("one").minimum_redundancy);
     STRCMP_EQUAL("host=1", config.server("one").conninfo.c_str());
     STRCMP_EQUAL("/srv/b", config.coffer_home.c_str());
-    check_holds(text_of(config.problems), "coffer.conf:5: 'conninfo' has no meaning in [barman]");
+    check_holds(text_of(config.problems), "coffer.conf:5: 'conninfo = host=wrong' has no meaning in [barman]");
+}
+
+TEST(ConfigLoad, AnIgnoredKeyIsToldWithItsValueButNoSecret) {
+    const Config config = load_files("[coffer]\n",
+                                     "[main]\nconninfo=h\narchiver=on\ncompresion = gzip\n"
+                                     "coninfo = host=h password=secret\npasswd = secret\n");
+    const auto& problems = config.server("main").problems;
+    LONGS_EQUAL(3, problems.size());
+    STRCMP_EQUAL("'compresion = gzip' is ignored: there is no such key", problems[0].text.c_str());
+    STRCMP_EQUAL("'coninfo = host=h password=REDACTED' is ignored: there is no such key", problems[1].text.c_str());
+    STRCMP_EQUAL("'passwd = REDACTED' is ignored: there is no such key", problems[2].text.c_str());
 }
 
 TEST(ConfigLoad, BadValuesAreWarningsWithLineAndRemedy) {
@@ -75,14 +86,15 @@ TEST(ConfigLoad, BadValuesAreWarningsWithLineAndRemedy) {
         const char* line;
         const char* problem;
     } const cases[] = {
-        {"compresion = gzip", "a.conf:4: unknown key 'compresion' is ignored [did you mean 'compression'?]"},
+        {"compresion = gzip",
+         "a.conf:4: 'compresion = gzip' is ignored: there is no such key [did you mean 'compression'?]"},
         {"compression = snappy", "a.conf:4: 'compression = snappy' cannot be used"},
         {"minimum_redundancy = many", "a.conf:4: 'minimum_redundancy = many' cannot be used"},
         {"slot_name = Bad-Slot", "a.conf:4: 'slot_name = Bad-Slot' cannot be used"},
         {"last_backup_maximum_age = 3", "a.conf:4: 'last_backup_maximum_age = 3' cannot be used"},
         {"retention_policy = KEEP ALL", "a.conf:4: 'retention_policy = KEEP ALL' is no retention policy"},
         {"backup_method = snapshot", "a.conf:4: 'backup_method = snapshot' cannot be used"},
-        {"coffer_home = /x", "a.conf:4: 'coffer_home' has no meaning in the section of a server"},
+        {"coffer_home = /x", "a.conf:4: 'coffer_home = /x' has no meaning in the section of a server"},
         {"primary_ssh_command = ssh x", "a.conf:4: 'primary_ssh_command = ssh x' is not supported yet"},
         {"encryption = gpg", "a.conf:4: 'encryption = gpg' is not supported yet"},
         {"archiver = on", "a.conf:4: 'archiver' is given again"},
