@@ -6,12 +6,44 @@ import pytest
 
 from lib.postgres import Postgres
 
+READERS = [["list-backups", "main"], ["show-backup", "main", "latest"], ["list-files", "main", "latest"],
+           ["status", "main"]]
+
 
 @pytest.fixture
 def stopped(written):
     """As written, the server gone too, so that nothing waits for it."""
     written.stop()
     return written
+
+
+@pytest.mark.parametrize("words", READERS, ids=lambda words: words[0])
+@pytest.mark.parametrize("closed", [[], ["wals"]], ids=["all", "wals"])
+def test_a_directory_that_may_not_be_read_is_named_with_the_remedy(box, stopped, closed, words):
+    directory = box.path("main", *closed)
+    os.chmod(directory, 0)
+    refused = box.cofferctl(*words, check=False)
+    assert refused.returncode == 1
+    assert (f"ERROR: this user may not read a directory of server 'main': {directory}\n"
+            "HINT: run this as root or as user coffer") in refused.stderr
+
+
+@pytest.mark.parametrize("words", READERS, ids=lambda words: words[0])
+def test_an_archive_that_is_gone_is_told(box, stopped, words):
+    os.rename(box.path("main", "wals"), box.path("main", "moved"))
+    warning = f"WARNING: server 'main' has backups, but its WAL archive is not there: {box.path('main', 'wals')}\nHINT: "
+    assert warning in box.cofferctl(*words).stderr
+    checked = box.cofferctl("check", "main", check=False)
+    assert re.search(r"\tdirectories: FAILED \(.*WAL archive is not there: .*mounted", checked.stdout)
+    missing = box.cofferctl("get-wal", "main", stopped.segments[0], check=False)
+    assert missing.returncode == 1
+    assert f"HINT: the WAL archive is not there: {box.path('main', 'wals')}" in missing.stderr
+
+
+def test_a_new_server_without_directories_is_no_fault(box, primary):
+    box.add_server("main", primary)
+    assert box.cofferctl("list-backups", "main").stderr == ""
+    assert "directories: OK" in box.cofferctl("check", "main", check=False).stdout
 
 
 def test_each_item_of_check_is_one_line(box, stopped):

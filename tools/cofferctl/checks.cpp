@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lib/config/retention_policy.h"
+#include "tools/cofferctl/directories.h"
 #include "tools/cofferctl/text.h"
 
 namespace coffer::cofferctl {
@@ -28,6 +29,7 @@ std::size_t count_files(const Path& directory, bool partial_too) {
 
 void check_directories(const config::Server& server, std::vector<CheckItem>& items) {
     std::string hint;
+    if (const auto absent = absent_archive(server)) hint = absent->full_text();
     for (const Path& path :
          {server.backup_directory, server.basebackups_directory, server.wals_directory, server.incoming_wals_directory,
           server.streaming_wals_directory, server.errors_directory}) {
@@ -37,7 +39,7 @@ void check_directories(const config::Server& server, std::vector<CheckItem>& ite
             existing = existing.parent_path();
         }
         if (!fs::is_directory(existing) || ::access(existing.c_str(), R_OK | X_OK) != 0) {
-            hint = "cannot use " + path.string();
+            hint = "cannot use " + path.string() + ": it must be a directory that user coffer can read and write";
         }
     }
     items.push_back({"directories", hint.empty(), hint});
@@ -230,6 +232,7 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
     if (server.disabled) return checks;
     try {
         const ServerFacts facts = ask_server(server, limit);
+        refuse_unreadable(server);
         const CatalogueView view(server);
         // With nothing in the archive, an idle server is all right as long as it is streamed.
         const bool streaming = receiver.value && receiver.value->state == "streaming";
@@ -247,7 +250,7 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
         if (facts.timed_out)
             checks.items.push_back({"check timeout", false, fmt::format("limit: {} seconds", limit.count())});
     } catch (const Error& error) {
-        checks.items.push_back({"catalogue", false, error.what()});
+        checks.items.push_back({"catalogue", false, error.full_text()});
     }
     return checks;
 }

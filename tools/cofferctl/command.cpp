@@ -4,6 +4,7 @@
 #include <set>
 
 #include "lib/config/units.h"
+#include "tools/cofferctl/directories.h"
 
 namespace coffer::cofferctl {
 namespace {
@@ -66,7 +67,15 @@ const config::Server& one_server(const Context& context, const std::string& name
         throw Error(unknown.code(), "Unknown server '" + name + "'", {}, unknown.remedy());
     }
     if (auto fault = fault_of(found->second, only)) throw *fault;
+    if (only == Only::readable) {
+        refuse_unreadable(found->second);
+        if (const auto absent = absent_archive(found->second)) context.out.warning(absent->full_text());
+    }
     return found->second;
+}
+
+Error error_of(const std::filesystem::filesystem_error& error) {
+    return Error::from_errno(error.code().value(), "cannot look at", error.path1().string());
 }
 
 std::string full_text(const config::Problem& problem) {
@@ -107,6 +116,8 @@ void for_each_server(Context& context, const std::vector<std::string>& names, On
             work(one_server(context, name, only));
         } catch (const Error& error) {
             context.out.error(error, names.size() > 1 || all ? "server '" + name + "'" : "");
+        } catch (const std::filesystem::filesystem_error& error) {
+            context.out.error(error_of(error), "server '" + name + "'");
         }
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 // A command of cofferctl: its place on the command line as data, and the function that does it. One file for each; the
 // list of all is in commands.cpp, and arguments.cpp alone knows the parser (CLI11).
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -68,13 +69,15 @@ const std::vector<Command>& all_commands();
 // Which servers a command serves.
 enum class Only {
     any,       // also inactive and disabled ones: looking is always allowed
-    readable,  // not the disabled: what is there may be read
+    readable,  // not the disabled: what is there may be read; throws where this user may not, warns where WAL is gone
     active,    // neither inactive nor disabled: touches PostgreSQL or the archive
 };
 // Calls work for each of the named servers ("all" for all); an unknown or unfit one and whatever work throws becomes an
 // error of its own.
 void for_each_server(Context& context, const std::vector<std::string>& names, Only only,
                      const std::function<void(const config::Server&)>& work);
+// An error of std::filesystem in our words.
+Error error_of(const std::filesystem::filesystem_error& error);
 // A problem of the configuration with its remedy on a second line.
 std::string full_text(const config::Problem& problem);
 // Warns of each problem of these servers' configuration, and of the configuration as a whole, for which wanted is true:

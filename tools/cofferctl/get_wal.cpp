@@ -133,8 +133,15 @@ void refuse_hole(const Request& request, const config::Server& server) {
                 request.name, "look for it on the server (pg_wal) or in errors/ and put it into incoming/");
 }
 
-int not_found(const Request& request, Output& out) {
-    out.error("WAL file '" + request.name + "' not found in server '" + request.server + "'");
+int not_found(const Request& request, const config::Server& server, Output& out) {
+    std::error_code error;
+    const bool archive =
+        std::filesystem::is_directory(server.wals_directory, error) || error == std::errc::permission_denied;
+    out.error(Error(ErrorCode::no_such_wal, "WAL file '" + request.name + "' not found in server '" + server.name + "'",
+                    {},
+                    archive ? ""
+                            : "the WAL archive is not there: " + server.wals_directory.string() +
+                                  ": is its volume mounted, and is this the right configuration?"));
     return not_held;
 }
 
@@ -188,7 +195,7 @@ int serve(Request request, const config::Server& server, Output& out) {
     }
     if (request.directory.empty() && request.file.empty()) {
         const bool found = wal::serve_to(server, request.name, request.options, STDOUT_FILENO, "standard output");
-        return found ? 0 : not_found(request, out);
+        return found ? 0 : not_found(request, server, out);
     }
     const Path destination =
         request.file.empty() ? request.directory / request.name : std::filesystem::absolute(request.file);
@@ -198,7 +205,7 @@ int serve(Request request, const config::Server& server, Output& out) {
     }
     refuse_hole(request, server);
     if (wal::serve_to_file(server, request.name, request.options, destination)) return 0;
-    return not_found(request, out);
+    return not_found(request, server, out);
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ int run(const Invocation& invocation) {
         invocation.command->run(context, invocation.arguments);
     } catch (const Error& error) {
         out.error(error);
+    } catch (const std::filesystem::filesystem_error& error) {
+        out.error(error_of(error));
     } catch (const std::exception& error) {
         out.error("internal error: " + std::string(error.what()));
     }

@@ -6,6 +6,7 @@
 #include "tools/cofferctl/bus_client.h"
 #include "tools/cofferctl/catalogue_view.h"
 #include "tools/cofferctl/commands.h"
+#include "tools/cofferctl/directories.h"
 #include "tools/cofferctl/server_facts.h"
 #include "tools/cofferctl/text.h"
 
@@ -106,7 +107,10 @@ void run(Context& context, const Arguments& arguments) {
             if (archiver.value && !archiver.value->empty())
                 lines.add("archiver_error", "Last error of the archiver", *archiver.value);
         }
-        if (!server.disabled) add_catalogue(lines, server);
+        if (server.disabled) return;
+        refuse_unreadable(server);
+        if (const auto absent = absent_archive(server)) context.out.warning(absent->full_text());
+        add_catalogue(lines, server);
     });
 }
 

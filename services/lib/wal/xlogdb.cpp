@@ -156,7 +156,8 @@ std::string XlogLine::format() const {
 
 Path xlogdb_path(const config::Server& server) {
     const Path newer = server.xlogdb_directory / (server.name + "-xlog.db");
-    if (server.xlogdb_directory != server.wals_directory || std::filesystem::exists(newer)) return newer;
+    std::error_code error;  // a directory that cannot be searched is told by who reads the file
+    if (server.xlogdb_directory != server.wals_directory || std::filesystem::exists(newer, error)) return newer;
     return server.wals_directory / "xlog.db";
 }
 
