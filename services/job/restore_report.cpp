@@ -69,7 +69,7 @@ nlohmann::json plan_object(const Plan& plan) {
     return object;
 }
 
-// What the server will do when it is started, and what is left to people.
+// What the server will do when it is started, and what is left to people; indented as below in summary_text.
 std::string after_start(const Plan& plan) {
     if (plan.target.standby_mode) return "It stays a standby: set primary_conninfo for it to follow a primary.";
     const restore::TargetAction action = plan.target.action.value_or(restore::TargetAction::pause);
@@ -78,8 +78,8 @@ std::string after_start(const Plan& plan) {
     }
     if (action == restore::TargetAction::shutdown) return "It recovers to the target and stops.";
     return "It recovers to the target and waits there, open for reading. Look at the data; then either\n"
-           "  SELECT pg_wal_replay_resume();   to open it for writing\n"
-           "or stop it and restore again with another target.";
+           "       SELECT pg_wal_replay_resume();   to open it for writing\n"
+           "     or stop it and restore again with another target.";
 }
 
 nlohmann::json report_object(const Plan& plan) {
