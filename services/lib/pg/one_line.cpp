@@ -31,7 +31,7 @@ std::string one_line(std::string_view text) {
         std::string line = words_of(text.substr(0, end));
         text.remove_prefix(std::min(end + 1, text.size()));
         if (line.empty() || std::find(told.begin(), told.end(), line) != told.end()) continue;
-        all += (all.empty() ? "" : " ") + line;
+        all += (all.empty() ? "" : "; ") + line;
         told.push_back(std::move(line));
     }
     return all;

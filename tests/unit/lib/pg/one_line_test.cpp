@@ -13,7 +13,7 @@ TEST(OneLine, SaysEachThingOnce) {
         const char* expected;
     } cases[] = {{"", ""},
                  {refused + refused, "connection to server at \"db\", port 5432 failed: FATAL: password is wrong"},
-                 {"no entry, SSL\n\tno entry, no encryption\n", "no entry, SSL no entry, no encryption"},
+                 {"no entry, SSL\n\tno entry, no encryption\n", "no entry, SSL; no entry, no encryption"},
                  {"  \n\n", ""}};
     for (const auto& c : cases) STRCMP_EQUAL(c.expected, one_line(c.text).c_str());
 }
