@@ -129,7 +129,9 @@ def test_what_does_not_exist_is_named_and_ends_with_one(box, ready, arguments):
 
 
 def test_an_unknown_command_is_a_usage_error(box, ready):
-    assert box.cofferctl("restroe", "main", check=False).returncode == 2
+    refused = box.cofferctl("restroe", "main", check=False)
+    assert refused.returncode == 2
+    assert "ERROR: unknown command 'restroe'\nHINT: " in refused.stderr
 
 
 def test_diagnose_is_json_without_passwords(box, ready):

@@ -54,6 +54,15 @@ void add_command(CLI::App& app, const Command& command, Invocation& invocation) 
     sub->callback([&invocation, &command] { invocation.command = &command; });
 }
 
+// The word that stands where a command should; the parser only says that there is none.
+std::optional<std::string> unknown_command(const CLI::App& app) {
+    if (!app.get_subcommands().empty()) return std::nullopt;
+    for (const std::string& word : app.remaining()) {
+        if (!word.starts_with('-')) return word;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Invocation> parse_command_line(int argc, const char* const* argv, int& exit_status) {
@@ -75,8 +84,12 @@ std::optional<Invocation> parse_command_line(int argc, const char* const* argv, 
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        const int status = app.exit(error);
-        exit_status = status == 0 ? 0 : 2;
+        const auto unknown = unknown_command(app);
+        exit_status = error.get_exit_code() == 0 ? 0 : 2;
+        if (exit_status != 0 && unknown)
+            std::fprintf(stderr, "ERROR: unknown command '%s'\nHINT: cofferctl --help lists all\n", unknown->c_str());
+        else
+            (void)app.exit(error);
         return std::nullopt;
     }
     if (!config.empty()) invocation.config = config;
