@@ -84,3 +84,10 @@ def test_show_backup_says_whether_pages_could_be_checked(place, box, checksums):
     box.wait_streaming(server)
     shown = box.cofferctl("show-backup", "main", box.backup("main")).stdout
     assert re.search(r"Pages checked +: [1-9]", shown) if checksums else "no checksums in this cluster" in shown
+
+
+@pytest.mark.parametrize("command", [["list-servers"], ["check", "all"]], ids=lambda words: words[0])
+def test_a_box_without_servers_says_so(box, command):
+    told = box.cofferctl(*command)
+    assert f"WARNING: no server is configured: {box.config}\nHINT: add a file for it to {box.servers_directory}" in told.stderr
+    assert told.stdout == ""

@@ -95,6 +95,11 @@ void tell_problems(Context& context, const std::vector<const config::Server*>& s
     tell(context.config.problems, false);
 }
 
+void warn_of_no_server(Context& context) {
+    context.out.warning("no server is configured: " + context.config.main_file.string() +
+                        "\nHINT: add a file for it to " + context.config.configuration_files_directory.string());
+}
+
 void for_each_server(Context& context, const std::vector<std::string>& names, Only only,
                      const std::function<void(const config::Server&)>& work) {
     std::vector<std::string> wanted;
@@ -106,6 +111,7 @@ void for_each_server(Context& context, const std::vector<std::string>& names, On
     if (all) {
         wanted.clear();
         for (const auto& [name, server] : context.config.servers) wanted.push_back(name);
+        if (wanted.empty() && !context.out.json_wanted()) warn_of_no_server(context);
     }
     for (const std::string& name : wanted) {
         try {

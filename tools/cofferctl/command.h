@@ -84,6 +84,8 @@ std::string full_text(const config::Problem& problem);
 // once, though several servers may have it from the same file.
 void tell_problems(Context& context, const std::vector<const config::Server*>& servers,
                    const std::function<bool(const config::Problem& problem, bool of_server)>& wanted);
+// For who has not configured any yet, or another file than is read.
+void warn_of_no_server(Context& context);
 // The one server; throws for one that is unknown or unfit.
 const config::Server& one_server(const Context& context, const std::string& name, Only only);
 

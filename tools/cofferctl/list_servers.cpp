@@ -13,11 +13,13 @@ void run(Context& context, const Arguments& arguments) {
         std::string text = server.description;
         if (!server.active) text += " (inactive)";
         if (server.disabled) text += " (WARNING: disabled)";
-        out.line(arguments.flag("minimal") ? name : text.empty() ? name : name + " - " + text);
+        const bool name_only = arguments.flag("minimal") || text.empty();
+        out.line(name_only ? name : name + (server.description.empty() ? " -" : " - ") + text);
         out.data()[name] = {{"description", text}};
         servers.push_back(&server);
     }
     if (arguments.flag("minimal")) return;
+    if (servers.empty() && !out.json_wanted()) warn_of_no_server(context);
     tell_problems(context, servers, [&](const config::Problem& problem, bool of_server) {
         return !out.json_wanted() || problem.fatal || !of_server;  // in JSON as ever: not what is merely ignored
     });
