@@ -10,8 +10,8 @@
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/config/units.h"
-#include "lib/wal/segment_name.h"
 #include "lib/wal/holdings.h"
+#include "lib/wal/segment_name.h"
 #include "lib/wal/serve.h"
 #include "tools/cofferctl/output.h"
 
