@@ -129,17 +129,37 @@ WalStream::Begin ReceiverLoop::begin_of(const Upstream& upstream) {
     const Start start = decide_start(question_of(upstream, held));
     report(upstream, start);
     WalStream::Begin begin{start.timeline, start.lsn, {}};
-    if (start.continues_held) begin.durable = held.at(start.timeline);
+    if (!start.continues_held) return begin;
+    begin.durable = held.at(start.timeline);
+    begin.tail = tail_of(upstream, start);
     return begin;
 }
 
+std::optional<HeldTail> ReceiverLoop::tail_of(const Upstream& upstream, const Start& start) const {
+    auto tail = read_held_tail(context_.server, upstream.size, start.timeline, start.lsn, compare_from_);
+    if (!tail) {
+        log_info("{}: nothing before {} can be compared with what the server has", context_.server.name,
+                 start.lsn.to_string());
+    }
+    return tail;
+}
+
 void ReceiverLoop::report(const Upstream& upstream, const Start& start) {
+    // A primary has written everything that it ever sent; a standby may have received less.
+    if (start.server_behind && !upstream.is_standby) {
+        throw Error(
+            ErrorCode::server_mismatch,
+            fmt::format(
+                "the server has WAL of timeline {} up to {} only, less than the {} held here: the histories have "
+                "diverged",
+                start.timeline, upstream.identity.flush_position.to_string(), start.lsn.to_string()),
+            upstream.conn.address(), diverged_remedy);
+    }
     if (start.server_behind) {
         throw Error(ErrorCode::server_unreachable,
                     fmt::format("the server has WAL up to {} only, less than the {} held here",
                                 upstream.identity.flush_position.to_string(), start.lsn.to_string()),
-                    upstream.conn.address(),
-                    "it may be a standby that is behind, or have lost WAL; streaming waits for it");
+                    upstream.conn.address(), "it is a standby that is behind; streaming waits for it");
     }
     if (start.diverged) {
         log_warning(
@@ -188,11 +208,40 @@ void ReceiverLoop::seed(const Upstream& upstream, const WalStream::Begin& begin)
     }
 }
 
+std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalStream::Begin& begin,
+                                                  wal::SegmentSize size) {
+    const auto settle = [&] {
+        // Received is not enough: where syncing fails, the next attempt must not follow at once.
+        if (!(stream.durable().lsn() > begin.durable.lsn())) return;
+        removed_ = Removed::nothing;
+        compare_from_ = Lsn{};
+        pause_ = milliseconds(0);
+        last_logged_.clear();
+    };
+    try {
+        const auto next = stream.run();
+        settle();
+        return next;
+    } catch (const Error& error) {
+        settle();
+        if (error.code() != ErrorCode::wal_gap || !stream.comparing()) throw;
+        // Only what was to be compared is gone, as far as one knows: next time with less of it, in the end with none.
+        const Lsn last_segment{begin.lsn.value - begin.lsn.value % size.bytes()};
+        compare_from_ = begin.tail->from < last_segment ? last_segment : begin.lsn;
+        throw Error(ErrorCode::server_unreachable,
+                    "the server has removed the WAL that what is held here was to be compared with",
+                    begin.tail->from.to_string(), "nothing is to be done, streaming goes on with less compared");
+    } catch (...) {
+        settle();
+        throw;
+    }
+}
+
 void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
     seed(upstream, begin);
     for (bool same_connection = false;; same_connection = true) {
         const std::string slot = context_.server.slot_name.value_or("");
-        const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.lsn, begin.timeline);
+        const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.stream_from(), begin.timeline);
         if (answer.sqlstate() == "42704") {  // undefined_object
             throw Error(ErrorCode::slot_missing, "replication slot does not exist", slot, "set create_slot = auto");
         }
@@ -205,22 +254,9 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         std::optional<pg::NextTimeline> next;
         DurableLsn durable;
         if (answer.status() == PGRES_COPY_BOTH) {
-            streaming_began(upstream, begin, same_connection);
-            WalStream stream(upstream.conn, context_, upstream.size, begin);
-            const auto settle = [&] {
-                // Received is not enough: where syncing fails, the next attempt must not follow at once.
-                if (!(stream.durable().lsn() > begin.durable.lsn())) return;
-                removed_ = Removed::nothing;
-                pause_ = milliseconds(0);
-                last_logged_.clear();
-            };
-            try {
-                next = stream.run();
-            } catch (...) {
-                settle();
-                throw;
-            }
-            settle();
+            WalStream stream(upstream.conn, context_, upstream.size, begin,
+                             [&] { streaming_began(upstream, begin, same_connection); });
+            next = run(stream, begin, upstream.size);
             durable = stream.durable();
         }
         if (!next)

@@ -15,6 +15,8 @@ class ReceiverLoop {
   private:
     void session();
     void stream(Upstream& upstream, WalStream::Begin begin);
+    std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
+    [[nodiscard]] std::optional<HeldTail> tail_of(const Upstream& upstream, const Start& start) const;
     WalStream::Begin begin_of(const Upstream& upstream);
     [[nodiscard]] StartQuestion question_of(const Upstream& upstream,
                                             const std::map<TimelineId, DurableLsn>& held) const;
@@ -29,6 +31,7 @@ class ReceiverLoop {
     ReceiverContext& context_;
     bool streamed_before_ = false;
     Removed removed_ = Removed::nothing;
+    Lsn compare_from_;  // the server has removed what is before
     std::string last_logged_;
     std::optional<MonotonicTime> last_logged_at_;
     std::chrono::milliseconds pause_{0};

@@ -3,6 +3,9 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/wal/codec.h"
+#include "lib/wal/holdings.h"
+#include "streamer/held_tail.h"
 
 namespace coffer::streamer {
 namespace {
@@ -58,16 +61,39 @@ bool is_held(const config::Server& server, const std::string& history) {
            std::filesystem::exists(server.streaming_wals_directory / history, ignored);
 }
 
+void compare_history(const config::Server& server, const pg::HistoryFile& theirs) {
+    const auto ours = wal::find_now(server, theirs.name, false);
+    if (!ours || wal::decompress_file(ours->path, 16 << 20) == theirs.content) return;
+    throw Error(ErrorCode::server_mismatch, "the histories have diverged: the server has another " + theirs.name,
+                ours->path.string(), diverged_remedy);
+}
+
+void keep_history(const config::Server& server, const pg::HistoryFile& history) {
+    compare_history(server, history);
+    if (is_held(server, history.name)) return;
+    write_file_durably(server.streaming_wals_directory / history.name, history.content);
+    kill_point("streamer.history.stored");
+    log_info("{}: stored {}", server.name, history.name);
+}
+
+// The older ones first: where the present one is held, they have been compared.
+void keep_histories(pg::PgConn& conn, const config::Server& server, const TimelinePath& path,
+                    const std::optional<pg::HistoryFile>& present) {
+    const bool known = present && is_held(server, present->name);
+    for (const auto& step : path.steps()) {
+        if (!step.end || step.timeline <= 1) continue;
+        if (!known || !is_held(server, wal::history_name(step.timeline)))
+            (void)store_history(conn, server, step.timeline);
+    }
+    if (present) keep_history(server, *present);
+}
+
 }  // namespace
 
 std::optional<std::string> store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline) {
     const auto history = pg::timeline_history(conn, timeline);
     if (!history) return std::nullopt;
-    if (!is_held(server, history->name)) {
-        write_file_durably(server.streaming_wals_directory / history->name, history->content);
-        kill_point("streamer.history.stored");
-        log_info("{}: stored {}", server.name, history->name);
-    }
+    keep_history(server, *history);
     return history->content;
 }
 
@@ -80,13 +106,11 @@ Upstream open_upstream(const config::Server& server, int stop_fd) {
     catalogue.confirm_identity({upstream.identity.system_identifier, upstream.conn.major_version()});
     upstream.size = pg::wal_segment_size(upstream.conn);
 
-    const auto history = store_history(upstream.conn, server, upstream.identity.timeline);
-    upstream.path = TimelinePath(upstream.identity.timeline, history.value_or(""));
-    for (const auto& step : upstream.path.steps()) {
-        if (step.end && step.timeline > 1 && !is_held(server, wal::history_name(step.timeline))) {
-            (void)store_history(upstream.conn, server, step.timeline);
-        }
-    }
+    upstream.is_standby = pg::is_standby(upstream.conn);
+
+    const auto history = pg::timeline_history(upstream.conn, upstream.identity.timeline);
+    upstream.path = TimelinePath(upstream.identity.timeline, history ? history->content : std::string());
+    keep_histories(upstream.conn, server, upstream.path, history);
     upstream.slot_restart = ensure_slot(upstream.conn, server, stop_fd);
     return upstream;
 }

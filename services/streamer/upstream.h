@@ -2,8 +2,8 @@
 // A connection to the server, ready to stream: who it is, what its history is, and its slot.
 //
 // Everything is asked again at each connection, for with several hosts in the conninfo it may be another server.
-// Errors: server_unreachable, server_mismatch (another system than before), slot_missing, canceled. Receiver's thread
-// only.
+// Errors: server_unreachable, server_mismatch (another system than before, or another history than the one
+// held), slot_missing, canceled. Receiver's thread only.
 #include "lib/config/config.h"
 #include "lib/pg/conn.h"
 #include "lib/pg/replication.h"
@@ -17,14 +17,15 @@ struct Upstream {
     wal::SegmentSize size;
     TimelinePath path{1, {}};
     std::optional<Lsn> slot_restart;
+    bool is_standby = false;
 };
 
 // Connects, compares the system identifier with what the catalogue knows, stores missing history files durably, and
 // finds or (create_slot = auto) makes the slot.
 Upstream open_upstream(const config::Server& server, int stop_fd);
 
-// Stores the history file of a timeline in streaming/, from where the archiver takes it. Nothing happens when it is
-// held. Returns its text; nullopt where the server has none.
+// Stores the history file of a timeline in streaming/, from where the archiver takes it. Where it is held it must be
+// the same (throws server_mismatch). Returns its text; nullopt where the server has none.
 std::optional<std::string> store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline);
 
 }  // namespace coffer::streamer

@@ -18,18 +18,26 @@ constexpr std::uint64_t most_unsynced = 4 << 20;
 
 }  // namespace
 
-WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSize size, const Begin& begin)
+WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSize size, const Begin& begin,
+                     std::function<void()> began)
     : conn_(conn),
       context_(context),
       size_(size),
       timeline_(begin.timeline),
-      position_(begin.lsn),
-      durable_(begin.durable),
+      position_(begin.stream_from()),
+      held_(begin.durable),
+      began_(std::move(began)),
       last_message_(context.clock.monotonic()),
-      next_status_(last_message_) {}
+      next_status_(last_message_) {
+    if (begin.tail) comparison_.emplace(*begin.tail);
+}
 
 std::optional<pg::NextTimeline> WalStream::run() {
     try {
+        if (!comparison_) {
+            durable_ = held_;
+            began_();
+        }
         acknowledge(false);
         while (!ended_) turn();
         return end();
@@ -80,8 +88,20 @@ void WalStream::take(const pg::WalData& wal) {
                     "the server sent WAL of " + wal.start.to_string() + " where " + position_.to_string() + " was due");
     }
     server_end_ = std::max(server_end_, wal.server_end);
+    const ByteSpan data = comparison_ ? compare(wal.data) : wal.data;
     context_.exposure.heard(server_end_, last_message_);
-    store(wal.data);
+    store(data);
+}
+
+// What of it goes on from what is held.
+ByteSpan WalStream::compare(ByteSpan data) {
+    const ByteSpan rest = comparison_->take(data);
+    position_ = position_ + (data.size() - rest.size());
+    if (!comparison_->done()) return {};
+    comparison_.reset();
+    durable_ = held_;
+    began_();
+    return rest;
 }
 
 void WalStream::take(const pg::Keepalive& keepalive) {
@@ -188,6 +208,7 @@ void WalStream::check_silence() const {
 }
 
 void WalStream::publish() {
+    if (comparison_) return;
     context_.board.update([&](ReceiverStatus& status) {
         if (position_ > status.received) status.bytes += position_.value - status.received.value;
         status.received = position_;
@@ -210,6 +231,10 @@ std::optional<pg::NextTimeline> WalStream::end() {
                         position_.to_string());
         }
         throw result.error("the server ended the stream");
+    }
+    if (comparison_) {
+        throw Error(ErrorCode::server_unreachable, "the server ended the stream before it reached what is held here",
+                    position_.to_string());
     }
     if (result.status() != PGRES_COPY_IN) return std::nullopt;
     acknowledge(false);

@@ -45,6 +45,12 @@ SystemIdentity identify_system(PgConn& conn) {
             lsn_of(result.text(0, result.column("xlogpos")))};
 }
 
+bool is_standby(PgConn& conn) {
+    if (const auto reported = conn.reported("in_hot_standby")) return *reported == "on";
+    // Before PostgreSQL 14; a primary that is read-only by default is taken for a standby then.
+    return conn.exec("SHOW transaction_read_only", in_time()).text(0, 0) == "on";
+}
+
 std::optional<wal::SegmentSize> parse_segment_size(std::string_view text) noexcept {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -20,6 +20,9 @@ struct SystemIdentity {
 };
 SystemIdentity identify_system(PgConn& conn);
 
+// In recovery, as a standby is.
+bool is_standby(PgConn& conn);
+
 // "16MB" as SHOW prints it; nullopt for anything that no wal_segment_size is.
 std::optional<wal::SegmentSize> parse_segment_size(std::string_view text) noexcept;
 wal::SegmentSize wal_segment_size(PgConn& conn);
