@@ -254,8 +254,11 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         std::optional<pg::NextTimeline> next;
         DurableLsn durable;
         if (answer.status() == PGRES_COPY_BOTH) {
-            WalStream stream(upstream.conn, context_, upstream.size, begin,
-                             [&] { streaming_began(upstream, begin, same_connection); });
+            const auto began = [&] {
+                store_histories(context_.server, upstream.histories);
+                streaming_began(upstream, begin, same_connection);
+            };
+            WalStream stream(upstream.conn, context_, upstream.size, begin, began);
             next = run(stream, begin, upstream.size);
             durable = stream.durable();
         }
@@ -267,12 +270,13 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         if (next->timeline <= begin.timeline) {
             throw Error(ErrorCode::protocol, "the server named no newer timeline", upstream.conn.address());
         }
-        (void)store_history(upstream.conn, context_.server, next->timeline);
+        store_history(upstream.conn, context_.server, next->timeline);
         seed_timeline(context_.server, upstream.size, begin.timeline, next->timeline, next->begin);
         const auto segment = wal::Segment::containing(next->timeline, next->begin, upstream.size);
         // What was received of the old timeline behind the switch says nothing of the new one.
         begin = {next->timeline, segment.begin(upstream.size), durable.lsn() <= next->begin ? durable : DurableLsn{}};
     }
+    if (!begin.tail) store_histories(context_.server, upstream.histories);
 }
 
 }  // namespace coffer::streamer

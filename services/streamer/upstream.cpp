@@ -68,33 +68,38 @@ void compare_history(const config::Server& server, const pg::HistoryFile& theirs
                 ours->path.string(), diverged_remedy);
 }
 
-void keep_history(const config::Server& server, const pg::HistoryFile& history) {
-    compare_history(server, history);
-    if (is_held(server, history.name)) return;
-    write_file_durably(server.streaming_wals_directory / history.name, history.content);
-    kill_point("streamer.history.stored");
-    log_info("{}: stored {}", server.name, history.name);
-}
-
-// The older ones first: where the present one is held, they have been compared.
-void keep_histories(pg::PgConn& conn, const config::Server& server, const TimelinePath& path,
-                    const std::optional<pg::HistoryFile>& present) {
+// The older ones first. Where the present one is held, they have been compared already.
+std::vector<pg::HistoryFile> compared_histories(pg::PgConn& conn, const config::Server& server,
+                                                const TimelinePath& path,
+                                                const std::optional<pg::HistoryFile>& present) {
+    std::vector<pg::HistoryFile> histories;
     const bool known = present && is_held(server, present->name);
     for (const auto& step : path.steps()) {
         if (!step.end || step.timeline <= 1) continue;
-        if (!known || !is_held(server, wal::history_name(step.timeline)))
-            (void)store_history(conn, server, step.timeline);
+        if (known && is_held(server, wal::history_name(step.timeline))) continue;
+        if (auto history = pg::timeline_history(conn, step.timeline)) histories.push_back(std::move(*history));
     }
-    if (present) keep_history(server, *present);
+    if (present) histories.push_back(*present);
+    for (const auto& history : histories) compare_history(server, history);
+    return histories;
 }
 
 }  // namespace
 
-std::optional<std::string> store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline) {
+void store_histories(const config::Server& server, const std::vector<pg::HistoryFile>& histories) {
+    for (const auto& history : histories) {
+        if (is_held(server, history.name)) continue;
+        write_file_durably(server.streaming_wals_directory / history.name, history.content);
+        kill_point("streamer.history.stored");
+        log_info("{}: stored {}", server.name, history.name);
+    }
+}
+
+void store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline) {
     const auto history = pg::timeline_history(conn, timeline);
-    if (!history) return std::nullopt;
-    keep_history(server, *history);
-    return history->content;
+    if (!history) return;
+    compare_history(server, *history);
+    store_histories(server, {*history});
 }
 
 Upstream open_upstream(const config::Server& server, int stop_fd) {
@@ -110,7 +115,7 @@ Upstream open_upstream(const config::Server& server, int stop_fd) {
 
     const auto history = pg::timeline_history(upstream.conn, upstream.identity.timeline);
     upstream.path = TimelinePath(upstream.identity.timeline, history ? history->content : std::string());
-    keep_histories(upstream.conn, server, upstream.path, history);
+    upstream.histories = compared_histories(upstream.conn, server, upstream.path, history);
     upstream.slot_restart = ensure_slot(upstream.conn, server, stop_fd);
     return upstream;
 }

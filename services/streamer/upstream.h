@@ -19,13 +19,16 @@ struct Upstream {
     std::optional<Lsn> slot_restart;
     bool is_standby = false;
 };
+    std::vector<pg::HistoryFile> histories;  // of the path
 
 // Connects, compares the system identifier with what the catalogue knows, stores missing history files durably, and
 // finds or (create_slot = auto) makes the slot.
 Upstream open_upstream(const config::Server& server, int stop_fd);
 
-// Stores the history file of a timeline in streaming/, from where the archiver takes it. Where it is held it must be
-// the same (throws server_mismatch). Returns its text; nullopt where the server has none.
-std::optional<std::string> store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline);
+// Stores those that are not held in streaming/, durably; the archiver takes them from there. Not before what the server
+// sends is known to go on from what is held: a recovery follows the newest history that it finds.
+void store_histories(const config::Server& server, const std::vector<pg::HistoryFile>& histories);
+// Fetches that of one timeline, compares (throws server_mismatch) and stores it.
+void store_history(pg::PgConn& conn, const config::Server& server, TimelineId timeline);
 
 }  // namespace coffer::streamer

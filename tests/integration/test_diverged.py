@@ -111,6 +111,14 @@ def test_two_servers_promoted_to_one_timeline_are_told_apart(place, primary, box
     box.streamer.start()
     wait_refused(box, "diverged", "differs at" if same_point else "another 00000002.history")
     assert_exposed_and_untouched(box, second, before)
+    if same_point:
+        # Nor is the history of a further timeline kept, which a recovery would follow.
+        second.stop("fast")
+        processes.write(os.path.join(second.data, "standby.signal"), "")
+        second.start()
+        second.promote()
+        wait_refused(box, "diverged", "differs at")
+        assert_exposed_and_untouched(box, second, before)
     box.add_server("main", first)
     box.wait_streaming(first)
     box.wait_durable(first)
