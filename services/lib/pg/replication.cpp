@@ -113,7 +113,7 @@ std::optional<HistoryFile> timeline_history(PgConn& conn, TimelineId timeline) {
     if (timeline <= 1) return std::nullopt;
     const PgResult result = conn.try_exec(fmt::format("TIMELINE_HISTORY {}", timeline), in_time());
     if (!result.ok()) {
-        if (result.sqlstate().starts_with("58")) return std::nullopt;  // the file is not there
+        if (result.sqlstate() == "58P01") return std::nullopt;  // undefined_file
         throw result.error(fmt::format("cannot get the history of timeline {}", timeline));
     }
     HistoryFile history{std::string(result.text(0, result.column("filename"))),
