@@ -1,5 +1,6 @@
 #include "lib/pg/conn.h"
 
+#include <openssl/ssl.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -96,15 +97,22 @@ Error PgConn::lost(std::string_view what) const {
 }
 
 bool PgConn::wait(short events, Deadline deadline) const {
+// A TLS record is decrypted as a whole: what libpq's buffer had no room for lies in OpenSSL, and the socket is empty.
+bool PgConn::decrypted_waiting() const noexcept {
+    auto* tls = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
+    return tls != nullptr && SSL_pending(tls) > 0;
+}
+
     std::array<pollfd, 2> fds{pollfd{socket(), events, 0}, pollfd{stop_fd_, POLLIN, 0}};
+    const bool here = (events & POLLIN) != 0 && decrypted_waiting();
     for (;;) {
-        const int timeout = deadline ? milliseconds_until(*deadline) : -1;
+        const int timeout = here ? 0 : deadline ? milliseconds_until(*deadline) : -1;
         const int ready = ::poll(fds.data(), fds.size(), timeout);
         if (ready < 0 && errno == EINTR) continue;
         if (ready < 0) throw Error::from_errno(errno, "cannot wait for the server", address());
         if (stop_fd_ >= 0 && fds[1].revents != 0)
             throw Error(ErrorCode::canceled, "stopped while waiting for the server");
-        return ready > 0;
+        return ready > 0 || here;
     }
 }
 

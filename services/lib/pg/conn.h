@@ -88,7 +88,8 @@ class PgConn {
     void put_copy_end();
     [[nodiscard]] bool flush();
 
-    // Waits for the socket (POLLIN and/or POLLOUT). False when the deadline passed. Throws canceled.
+    // Waits for the socket (POLLIN and/or POLLOUT), not where something to read is here already. False when the
+    // deadline passed. Throws canceled.
     [[nodiscard]] bool wait(short events, Deadline deadline) const;
 
     // The connection's failure in libpq's words.
@@ -101,6 +102,7 @@ class PgConn {
     static PgConn attempt(const std::string& conninfo, int stop_fd, MonotonicTime deadline);
     PgResult collect(Deadline deadline);
     void wait_or_throw(short events, Deadline deadline) const;
+    [[nodiscard]] bool decrypted_waiting() const noexcept;
     void flush_all(Deadline deadline);
 
     std::unique_ptr<PGconn, Finish> conn_;
