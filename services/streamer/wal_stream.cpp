@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::seconds status_interval{10};
 constexpr std::chrono::seconds longest_silence{60};  // asked for an answer several times meanwhile
+constexpr std::chrono::seconds answer_limit{2};
 constexpr std::chrono::seconds room_interval{1};
 // A server that shuts down waits for all that it sent to be acknowledged, as long as it hears of us.
 constexpr std::chrono::seconds longest_without_room{10};
@@ -49,9 +50,14 @@ std::optional<pg::NextTimeline> WalStream::run() {
 
 void WalStream::turn() {
     const short events = conn_.flush() ? POLLIN : POLLIN | POLLOUT;
-    more_waiting_ = more_waiting_ || conn_.wait(events, next_status_);
+    const MonotonicTime deadline = unanswered_since_ ? *unanswered_since_ + answer_limit : next_status_;
+    more_waiting_ = more_waiting_ || conn_.wait(events, std::min(deadline, next_status_));
     if (more_waiting_) drain();
     if (unsynced_ > 0) {
+    if (unanswered_since_ && context_.clock.monotonic() >= *unanswered_since_ + answer_limit) {
+        context_.exposure.silent();
+        unanswered_since_.reset();
+    }
         publish();  // what waits is seen to wait, should the disk be slow
         sync();
     }
@@ -78,6 +84,7 @@ bool WalStream::take_messages() {
         if (step != pg::CopyStep::data) return false;
         last_message_ = context_.clock.monotonic();
         std::visit([this](const auto& content) { take(content); }, pg::parse_stream_message(message.bytes()));
+        unanswered_since_.reset();
     }
     return true;
 }
@@ -173,7 +180,7 @@ void WalStream::sync() {
     const auto& doubt = context_.distrusted;
     if (doubt && (doubt->timeline != timeline_ || doubt->to <= segment_->synced())) context_.distrusted.reset();
     if (context_.distrusted) context_.distrusted->from = std::max(context_.distrusted->from, segment_->synced());
-    context_.exposure.durable(durable_.lsn(), context_.clock.monotonic());
+    context_.exposure.durable(durable_.lsn());
     context_.board.update([](ReceiverStatus& status) { ++status.syncs; });
 }
 
@@ -198,7 +205,9 @@ void WalStream::acknowledge(bool ask_for_answer) {
     (void)conn_.flush();
     acknowledged_ = lsn;
     reply_wanted_ = false;
-    next_status_ = context_.clock.monotonic() + status_interval;
+    const MonotonicTime now = context_.clock.monotonic();
+    if (ask_for_answer && !unanswered_since_) unanswered_since_ = now;
+    next_status_ = now + status_interval;
 }
 
 void WalStream::check_silence() const {

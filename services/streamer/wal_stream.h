@@ -72,6 +72,7 @@ class WalStream {
     bool ended_ = false;
     bool more_waiting_ = true;  // what came with the answer to START_REPLICATION lies in libpq already
     MonotonicTime last_message_;
+    std::optional<MonotonicTime> unanswered_since_;  // an answer was asked for, and nothing was heard since
     MonotonicTime next_status_;
 };
 

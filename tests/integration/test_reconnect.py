@@ -7,6 +7,7 @@ import pytest
 from lib import waiting
 from lib.ledger import Ledger
 from lib.postgres import Postgres
+from lib.proxy import Proxy
 
 
 @pytest.fixture
@@ -71,6 +72,30 @@ def test_one_unreachable_server_does_not_hold_up_another(place, primary, box):
     box.wait_streaming(primary, seconds=5)
     segment = primary.switch_wal()
     box.wait_archived("main", segment, seconds=5)
+
+
+@pytest.fixture
+def cuttable(primary, box):
+    """The network between the box and the server that it streams from."""
+    network = Proxy(primary.port)
+    box.add_server("main", primary, streaming_conninfo=primary.conninfo(dbname="replication", port=network.port))
+    box.start("streamer")
+    box.wait_streaming(primary)
+    box.wait_durable(primary)
+    return network
+
+
+def exposure(box):
+    return box.property("streamer", "main", "ExposureUSec")
+
+
+def test_a_silent_network_is_exposure_long_before_it_is_given_up(box, cuttable):
+    waiting.until(lambda: exposure(box) == 0, "all is here", 10)
+    cuttable.cut()
+    waiting.until(lambda: exposure(box) > 2_000_000, "the silence counts", 20, [box.streamer.process])
+    assert box.property("streamer", "main", "State") == "streaming"
+    cuttable.mend()
+    waiting.until(lambda: exposure(box) == 0, "all is here again", 20, [box.streamer.process])
 
 
 def test_another_cluster_behind_the_same_address_is_refused(place, box, streamed):
