@@ -1,5 +1,6 @@
 #include "streamer/held_wal.h"
 
+#include "lib/base/error.h"
 #include "streamer/segment_file.h"
 
 namespace coffer::streamer {
@@ -58,7 +59,12 @@ std::optional<Path> whole_file(const HeldWalQuestion& question, const Segment& s
 
 DurableLsn end_of_partial(const HeldWalQuestion& question, const Segment& segment) {
     const Path path = SegmentFile::partial_path(question.streaming, segment, question.size);
-    return SegmentFile::sync_found(path, [&](int) { return question.valid_end(path, segment); });
+    try {
+        return SegmentFile::sync_found(path, [&](int) { return question.valid_end(path, segment); });
+    } catch (const Error&) {
+        if (question.not_synced) question.not_synced(segment);
+        throw;
+    }
 }
 
 // The end of the whole segments that follow one another from first on; nullopt when first itself is not there.

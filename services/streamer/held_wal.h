@@ -24,6 +24,9 @@ struct HeldWalQuestion {
     std::function<Lsn(const Path& partial, const wal::Segment& segment)> valid_end;
     // Called for each segment that got its final name.
     std::function<void(const wal::Segment& segment)> completed = {};
+    // Called for an unfinished segment that cannot be synced, before the error is thrown: a second attempt may succeed
+    // without anything having reached the disk.
+    std::function<void(const wal::Segment& segment)> not_synced = {};
 };
 
 std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question);

@@ -97,8 +97,7 @@ void Receiver::run() {
                             board_,
                             stop_fd_.get(),
                             environment_.notify,
-                            ExposureMeter(last_written(server_, environment_.clock)),
-                            {}};
+                            ExposureMeter(last_written(server_, environment_.clock))};
     ReceiverLoop(context).run();
     context.exposure.disconnected();
     board_.update([](ReceiverStatus& status) { status.connected_since.reset(); });

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "lib/config/config.h"
+#include "streamer/doubts.h"
 #include "streamer/exposure.h"
 #include "streamer/preallocator.h"
 #include "streamer/receiver_status.h"
@@ -20,13 +21,7 @@ struct ReceiverContext {
     std::function<void(ReceiverEvent)> notify;  // thread-safe, never blocks
     ExposureMeter exposure;
 
-    // After a failed sync: this content may be in memory only, and is fetched again.
-    struct Doubt {
-        TimelineId timeline = 0;
-        Lsn from;
-        Lsn to;
-    };
-    std::optional<Doubt> distrusted;
+    Doubts doubts = {};
     bool told_of_no_room = false;  // in the log, since there last was room
 
     void set_state(ReceiverState state) {

@@ -100,9 +100,10 @@ std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream)
         expected.size = upstream.size;
         expected.system_identifier = upstream.identity.system_identifier;
         const Lsn end = proven_end(context_.server, partial, expected);
-        const auto& distrusted = context_.distrusted;
-        const bool doubtful = distrusted && distrusted->timeline == segment.timeline && distrusted->from < end;
-        return std::max(segment.begin(upstream.size), doubtful ? distrusted->from : end);
+        return std::max(segment.begin(upstream.size), context_.doubts.believed(segment.timeline, end));
+    };
+    const auto not_synced = [&](const wal::Segment& segment) {
+        context_.doubts.distrust(segment.timeline, segment.begin(upstream.size), segment.end(upstream.size));
     };
     const auto completed = [&](const wal::Segment& segment) {
         const std::string name = segment.name(upstream.size);
@@ -110,7 +111,7 @@ std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream)
         context_.notify(SegmentCompleted{name, segment.timeline, upstream.size.bytes()});
     };
     return find_held_wal({context_.server.streaming_wals_directory, context_.server.wals_directory, upstream.size,
-                          valid_end, completed});
+                          valid_end, completed, not_synced});
 }
 
 StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const std::map<TimelineId, DurableLsn>& held) const {

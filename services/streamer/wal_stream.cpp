@@ -172,14 +172,11 @@ void WalStream::sync() {
         durable_ = std::max(durable_, synced);
     } catch (const Error&) {
         // Not durable_: that may be of another timeline's file of the same segment.
-        context_.distrusted = {timeline_, segment_->synced(), segment_->written()};
+        context_.doubts.distrust(timeline_, segment_->synced(), segment_->written());
         throw;
     }
     unsynced_ = 0;
-    // Only when all of it was received and synced again; until then a part of it is as doubtful as before.
-    const auto& doubt = context_.distrusted;
-    if (doubt && (doubt->timeline != timeline_ || doubt->to <= segment_->synced())) context_.distrusted.reset();
-    if (context_.distrusted) context_.distrusted->from = std::max(context_.distrusted->from, segment_->synced());
+    context_.doubts.synced(timeline_, segment_->synced());
     context_.exposure.durable(durable_.lsn());
     context_.board.update([](ReceiverStatus& status) { ++status.syncs; });
 }

@@ -223,6 +223,21 @@ TEST(SegmentFile, APartialWhoseRecordsFillItIsHandedOverWhenItIsFound) {
     UNSIGNED_LONGS_EQUAL(1, completed.size());
 }
 
+TEST(SegmentFile, AFoundPartialThatCannotBeSyncedIsNamedBeforeItCanBeBelieved) {
+    put("streaming/000000010000000000000003.partial");
+    FaultyFiles faulty;
+    faulty.fail_at = "sync";
+    const ScopedFiles scope(faulty);
+    std::vector<std::string> named;
+    const HeldWalQuestion question{
+        streaming(), directory / "wals",
+        one_mb,      nothing_valid,
+        {},          [&](const wal::Segment& which) {
+            named.push_back(which.name(one_mb)); }};
+    CHECK_THROWS(Error, find_held_wal(question));
+    CHECK(named == std::vector<std::string>{"000000010000000000000003"});
+}
+
 TEST(SegmentFile, WhatAFailedSyncLeftInMemoryIsCutOff) {
     SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
     file.write(as_byte_span("durable"));
