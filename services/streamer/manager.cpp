@@ -70,6 +70,17 @@ void Manager::declare_and_publish() {
     object_.publish(bus_);
 }
 
+void Manager::named() {
+    named_ = true;
+    for (auto& [name, entry] : servers_) {
+        try {
+            start_receiver(entry);
+        } catch (const Error& error) {  // no reason to leave the others alone
+            log_error("{}: cannot be streamed: {}", name, error.full_text());
+        }
+    }
+}
+
 void Manager::reload() {
     load();
 }
@@ -146,7 +157,7 @@ void Manager::replace(Protected& entry, const config::Server& server) {
 }
 
 void Manager::start_receiver(Protected& entry) {
-    if (!entry.on || entry.removed || done_ || entry.receiver) return;
+    if (!named_ || !entry.on || entry.removed || done_ || entry.receiver) return;
     const auto notify = [sender = mailbox_.sender(), name = entry.server.name](ReceiverEvent event) {
         sender.post({name, std::move(event)});
     };

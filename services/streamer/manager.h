@@ -23,6 +23,7 @@ class Manager : public Service {
     explicit Manager(const ServiceContext& context);
     ~Manager() override;
 
+    void named() override;
     void reload() override;
     void stop(std::function<void()> done) override;
 
@@ -68,6 +69,7 @@ class Manager : public Service {
     EventSource reload_timer_;
     EventSource heartbeat_;
     std::function<void()> done_;  // set: stopping
+    bool named_ = false;          // on the bus; no receiver runs before
 };
 
 }  // namespace coffer::streamer

@@ -85,12 +85,24 @@ void ReceiverLoop::session() {
     const auto state = context_.board.read().state;
     if (state == ReceiverState::stopped || state == ReceiverState::streaming)
         context_.set_state(ReceiverState::connecting);
+    lock_directory();
     Upstream upstream = open_upstream(context_.server, context_.stop_fd);
     context_.board.update([&](ReceiverStatus& status) {
         status.system_identifier = upstream.identity.system_identifier;
         status.server = upstream.identity.flush_position;
     });
     stream(upstream, begin_of(upstream));
+}
+
+// Kept until the receiver ends, however it ends.
+void ReceiverLoop::lock_directory() {
+    if (lock_) return;
+    const Path file = context_.server.streaming_wals_directory / ".coffer-streamer.lock";
+    lock_ = catalogue::LockFile::try_lock(file, catalogue::LockFile::Mode::exclusive);
+    if (lock_) return;
+    throw Error(ErrorCode::busy, "another streamer receives into this directory",
+                context_.server.streaming_wals_directory.string(),
+                "stop the other one, or give this server another streaming_wals_directory");
 }
 
 std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream) const {

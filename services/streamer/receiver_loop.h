@@ -1,5 +1,6 @@
 #pragma once
 // What a receiver's thread does: sessions, one after the other, and what to make of their failures.
+#include "lib/catalogue/backup_lock.h"
 #include "streamer/receiver_context.h"
 #include "streamer/upstream.h"
 #include "streamer/wal_stream.h"
@@ -14,6 +15,7 @@ class ReceiverLoop {
 
   private:
     void session();
+    void lock_directory();
     void stream(Upstream& upstream, WalStream::Begin begin);
     std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
     [[nodiscard]] std::optional<HeldTail> tail_of(const Upstream& upstream, const Start& start) const;
@@ -31,6 +33,7 @@ class ReceiverLoop {
     ReceiverContext& context_;
     bool streamed_before_ = false;
     Removed removed_ = Removed::nothing;
+    std::optional<catalogue::LockFile> lock_;
     Lsn compare_from_;  // the server has removed what is before
     std::string last_logged_;
     std::optional<MonotonicTime> last_logged_at_;

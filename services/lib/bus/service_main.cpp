@@ -27,6 +27,7 @@ class Runner {
         log_control_.emplace(bus::publish_log_control(bus_, description.program));
         service_ = description.start({loop_, bus_, options});
         bus_.request_name(description.bus_name);
+        service_->named();
     }
 
     int run() {

@@ -34,6 +34,8 @@ struct ServiceContext {
 class Service {
   public:
     virtual ~Service() = default;
+    // The service's name on the bus is its own now: what only one process may do begins here.
+    virtual void named() {}
     // SIGHUP. A bad configuration is reported, never an end.
     virtual void reload() {}
     // SIGTERM or SIGINT, once: end what runs, then call done; the loop ends with it.
