@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/wal/gaps.h"
 #include "streamer/receiver_loop.h"
 
 namespace coffer::streamer {
@@ -28,6 +29,16 @@ MonotonicTime last_written(const config::Server& server, const Clock& clock) {
     if (!newest) return now;
     const auto age = std::filesystem::file_time_type::clock::now() - *newest;
     return age.count() > 0 ? now - std::chrono::duration_cast<MonotonicTime::duration>(age) : now;
+}
+
+std::string last_gap(const config::Server& server) {
+    try {
+        const auto gaps = wal::read_gaps(server);
+        return gaps.empty() ? std::string() : gaps.back().to_string();
+    } catch (const Error& error) {
+        log_warning("{}: {}", server.name, error.full_text());
+        return {};
+    }
 }
 
 }  // namespace
@@ -55,6 +66,7 @@ Receiver::Receiver(config::Server server, Environment environment)
       environment_(std::move(environment)),
       stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!stop_fd_) throw Error::from_errno(errno, "cannot create an eventfd", server_.name);
+    board_.update([this](ReceiverStatus& status) { status.last_gap = last_gap(server_); });
 }
 
 Receiver::~Receiver() {

@@ -184,14 +184,12 @@ void ReceiverLoop::report(const Upstream& upstream, const Start& start) {
     if (start.gap) record_gap(*start.gap);
 }
 
-void ReceiverLoop::record_gap(const WalGap& gap) {
+void ReceiverLoop::record_gap(const wal::WalGap& gap) {
     const std::string text = gap.to_string();
     if (context_.board.read().last_gap == text) return;
     log_error("{}: WAL is missing for ever: {}; the server has removed it. Take a new backup now", context_.server.name,
               text);
-    const Path note = context_.server.meta_directory() / "coffer-wal-gaps";
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(context_.clock.now().time_since_epoch()).count();
-    write_file_durably(note, read_file(note, 16 << 20).value_or("") + fmt::format("{} {}\n", seconds, text));
+    wal::note_gap(context_.server, gap, context_.clock.now());
     context_.board.update([&](ReceiverStatus& status) { status.last_gap = text; });
 }
 

@@ -25,7 +25,7 @@ class ReceiverLoop {
     [[nodiscard]] std::map<TimelineId, DurableLsn> held_of(const Upstream& upstream) const;
     void report(const Upstream& upstream, const Start& start);
     void seed(const Upstream& upstream, const WalStream::Begin& begin) const;
-    void record_gap(const WalGap& gap);
+    void record_gap(const wal::WalGap& gap);
     void streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection);
     // How long to wait before the next session.
     std::chrono::milliseconds failed(const Error& error);

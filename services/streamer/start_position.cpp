@@ -1,7 +1,5 @@
 #include "streamer/start_position.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace coffer::streamer {
@@ -29,10 +27,6 @@ Start without_held(const StartQuestion& question, bool slot_is_good) {
 
 }  // namespace
 
-std::string WalGap::to_string() const {
-    return fmt::format("timeline {} from {} to {}", timeline, from.to_string(), to.to_string());
-}
-
 Start decide_start(const StartQuestion& question) {
     const auto step = newest_held(question);
     const bool slot_is_good = question.removed != Removed::behind_slot;
@@ -45,7 +39,7 @@ Start decide_start(const StartQuestion& question) {
     const Lsn held = question.held.at(step->timeline);
     if (question.removed != Removed::nothing) {
         Start start = without_held(question, slot_is_good);
-        if (start.lsn > held) start.gap = WalGap{step->timeline, held, start.lsn};
+        if (start.lsn > held) start.gap = wal::WalGap{step->timeline, held, start.lsn};
         return start;
     }
 

@@ -8,8 +8,8 @@
 // position; without one, the server's present position; both rounded down to the start of a segment.
 #include <map>
 #include <optional>
-#include <string>
 
+#include "lib/wal/gaps.h"
 #include "lib/wal/segment_name.h"
 #include "streamer/timeline_path.h"
 
@@ -27,20 +27,13 @@ struct StartQuestion {
     Removed removed = Removed::nothing;
 };
 
-struct WalGap {
-    TimelineId timeline = 0;
-    Lsn from;
-    Lsn to;
-    [[nodiscard]] std::string to_string() const;  // "timeline 1 from 0/3000000 to 0/5000000"
-};
-
 struct Start {
     TimelineId timeline = 0;
     Lsn lsn;
-    bool continues_held = false;  // goes on exactly where the held WAL of that timeline ends
-    std::optional<Lsn> diverged;  // WAL is held up to here that the server's history does not contain
-    std::optional<WalGap> gap;    // WAL in between that nobody has any more
-    bool server_behind = false;   // the server has less than is held here: wait for it
+    bool continues_held = false;     // goes on exactly where the held WAL of that timeline ends
+    std::optional<Lsn> diverged;     // WAL is held up to here that the server's history does not contain
+    std::optional<wal::WalGap> gap;  // WAL in between that nobody has any more
+    bool server_behind = false;      // the server has less than is held here: wait for it
 };
 
 Start decide_start(const StartQuestion& question);

@@ -202,6 +202,18 @@ void check_catalogue(const config::Server& server, const CatalogueView& view, Wa
          fmt::format("have {} backups, expected at least {}", view.done_count(), server.minimum_redundancy)});
 }
 
+// Those that a recovery from the newest backup would run into.
+void check_gaps(const std::vector<wal::WalGap>& gaps, const catalogue::BackupInfo* last,
+                std::vector<CheckItem>& items) {
+    if (gaps.empty()) return;
+    const wal::WalGap* worst = nullptr;
+    for (const wal::WalGap& gap : gaps) {
+        if (last == nullptr || last->begin_xlog < gap.to) worst = &gap;
+    }
+    items.push_back({"WAL gap", worst == nullptr,
+                     worst == nullptr ? "" : worst->to_string() + " is missing for ever; take a new backup now"});
+}
+
 void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items) {
     if (!server.streaming_archiver) return;
     if (!receiver.value) {
@@ -246,6 +258,7 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
         check_system(server, facts, checks.items);
         if (server.archiver && facts.reachable()) check_archive_command(facts, checks.items);
         check_receiver(server, receiver, checks.items);
+        if (server.streaming_archiver) check_gaps(wal::read_gaps(server), view.last_done(), checks.items);
         check_archiver_errors(server, checks.items);
         if (facts.timed_out)
             checks.items.push_back({"check timeout", false, fmt::format("limit: {} seconds", limit.count())});

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/wal/gaps.h"
 #include "tools/cofferctl/bus_client.h"
 #include "tools/cofferctl/catalogue_view.h"
 #include "tools/cofferctl/server_facts.h"
@@ -34,6 +35,7 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
 void check_configuration(const config::Server& server, std::vector<CheckItem>& items);
 void check_postgres(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items);
 void check_catalogue(const config::Server& server, const CatalogueView& view, WallTime now, ServerChecks& checks);
+void check_gaps(const std::vector<wal::WalGap>& gaps, const catalogue::BackupInfo* last, std::vector<CheckItem>& items);
 void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items);
 
 }  // namespace coffer::cofferctl

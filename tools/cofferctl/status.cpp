@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/config/retention_policy.h"
+#include "lib/wal/gaps.h"
 #include "tools/cofferctl/bus_client.h"
 #include "tools/cofferctl/catalogue_view.h"
 #include "tools/cofferctl/commands.h"
@@ -87,6 +88,11 @@ void add_catalogue(StatusLines& lines, const config::Server& server) {
                           view.done_count(), server.minimum_redundancy));
 }
 
+void add_gap(StatusLines& lines, const config::Server& server) {
+    const auto gaps = wal::read_gaps(server);
+    if (!gaps.empty()) lines.add("last_wal_gap", "Last gap in the WAL", gaps.back().to_string());
+}
+
 void run(Context& context, const Arguments& arguments) {
     LiveState live;
     for_each_server(context, arguments.positionals, Only::any, [&](const config::Server& server) {
@@ -111,6 +117,7 @@ void run(Context& context, const Arguments& arguments) {
         refuse_unreadable(server);
         if (const auto absent = absent_archive(server)) context.out.warning(absent->full_text());
         add_catalogue(lines, server);
+        add_gap(lines, server);
     });
 }
 

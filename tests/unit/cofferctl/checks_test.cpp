@@ -66,6 +66,27 @@ TEST(CofferctlChecks, OnlyARunningReceiverPasses) {
     STRCMP_EQUAL("streamer not reachable", items[0].hint.c_str());
 }
 
+TEST(CofferctlChecks, AGapFailsUntilABackupBeginsBehindIt) {
+    const std::vector<wal::WalGap> gaps{{1, Lsn{0x3000000}, Lsn{0x5000000}}, {1, Lsn{0x7000000}, Lsn{0x8000000}}};
+    catalogue::BackupInfo backup;
+    struct {
+        Lsn begin;
+        const char* hint;
+    } const cases[] = {{Lsn{0x2000028}, "0/8000000"}, {Lsn{0x6000028}, "0/8000000"}, {Lsn{0x8000000}, ""}};
+    for (const auto& c : cases) {
+        backup.begin_xlog = c.begin;
+        std::vector<CheckItem> items;
+        check_gaps(gaps, &backup, items);
+        CHECK_EQUAL(c.hint[0] == '\0', items[0].passed);
+        STRCMP_CONTAINS(c.hint, items[0].hint.c_str());
+    }
+    std::vector<CheckItem> items;
+    check_gaps(gaps, nullptr, items);
+    CHECK(!items[0].passed);
+    check_gaps({}, nullptr, items);
+    UNSIGNED_LONGS_EQUAL(1, items.size());
+}
+
 TEST(CofferctlChecks, KeysAreMadeAsBarmanMakesThem) {
     const CheckItem item{"receive-wal running", true, ""};
     STRCMP_EQUAL("receive_wal_running", item.key().c_str());
