@@ -10,12 +10,17 @@
 namespace coffer::streamer {
 namespace {
 
+// After that much silence of the box the server ends its sender, and the slot is free for the next connection. Where
+// the network was cut silently, that is how long commits wait at least. Several status updates fit into it.
+constexpr const char* sender_timeout = "-c wal_sender_timeout=10s";
+
 pg::PgConn connect(const config::Server& server, int stop_fd) {
     pg::ConnectOptions options;
     options.conninfo = server.streaming_conninfo.empty() ? server.conninfo : server.streaming_conninfo;
     options.application_name = server.streaming_archiver_name;
     options.replication = true;
     options.stop_fd = stop_fd;
+    options.options = sender_timeout;
     return pg::PgConn::connect(options);
 }
 

@@ -9,8 +9,8 @@
 namespace coffer::streamer {
 namespace {
 
-constexpr std::chrono::seconds status_interval{10};
-constexpr std::chrono::seconds longest_silence{60};  // asked for an answer several times meanwhile
+constexpr std::chrono::seconds status_interval{3};   // well below the server's wal_sender_timeout (upstream.cpp)
+constexpr std::chrono::seconds longest_silence{15};  // asked for an answer several times meanwhile
 constexpr std::chrono::seconds answer_limit{2};
 constexpr std::chrono::seconds room_interval{1};
 // A server that shuts down waits for all that it sent to be acknowledged, as long as it hears of us.
@@ -53,11 +53,11 @@ void WalStream::turn() {
     const MonotonicTime deadline = unanswered_since_ ? *unanswered_since_ + answer_limit : next_status_;
     more_waiting_ = more_waiting_ || conn_.wait(events, std::min(deadline, next_status_));
     if (more_waiting_) drain();
-    if (unsynced_ > 0) {
     if (unanswered_since_ && context_.clock.monotonic() >= *unanswered_since_ + answer_limit) {
         context_.exposure.silent();
         unanswered_since_.reset();
     }
+    if (unsynced_ > 0) {
         publish();  // what waits is seen to wait, should the disk be slow
         sync();
     }
@@ -83,8 +83,8 @@ bool WalStream::take_messages() {
         if (step == pg::CopyStep::end) ended_ = true;
         if (step != pg::CopyStep::data) return false;
         last_message_ = context_.clock.monotonic();
-        std::visit([this](const auto& content) { take(content); }, pg::parse_stream_message(message.bytes()));
         unanswered_since_.reset();
+        std::visit([this](const auto& content) { take(content); }, pg::parse_stream_message(message.bytes()));
     }
     return true;
 }
@@ -209,7 +209,7 @@ void WalStream::acknowledge(bool ask_for_answer) {
 
 void WalStream::check_silence() const {
     if (context_.clock.monotonic() - last_message_ > longest_silence) {
-        throw Error(ErrorCode::server_unreachable, "the server has been silent for a minute", conn_.address());
+        throw Error(ErrorCode::server_unreachable, "the server has been silent for 15 s", conn_.address());
     }
 }
 

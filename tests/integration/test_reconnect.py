@@ -98,6 +98,13 @@ def test_a_silent_network_is_exposure_long_before_it_is_given_up(box, cuttable):
     waiting.until(lambda: exposure(box) == 0, "all is here again", 20, [box.streamer.process])
 
 
+def test_the_server_frees_the_slot_soon_after_a_silent_cut(box, primary, cuttable):
+    cuttable.cut()
+    primary.wait_for("select not active from pg_replication_slots", "the slot is free", 20)
+    cuttable.mend()
+    box.wait_streaming(primary, 20)
+
+
 def test_another_cluster_behind_the_same_address_is_refused(place, box, streamed):
     box.wait_archived("main", streamed.switch_wal())
     streamed.stop()

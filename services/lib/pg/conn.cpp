@@ -30,7 +30,8 @@ int milliseconds_until(MonotonicTime deadline) {
 }  // namespace
 
 PgConn PgConn::connect(const ConnectOptions& options) {
-    const auto attempts = attempts_of(options.conninfo, {options.application_name, options.replication});
+    const auto attempts =
+        attempts_of(options.conninfo, {options.application_name, options.replication, options.options});
     const auto limit = connect_timeout_of(options.conninfo, std::chrono::seconds(10));
     std::optional<Error> failure;
     for (const std::string& conninfo : attempts) {
@@ -96,15 +97,15 @@ Error PgConn::lost(std::string_view what) const {
     return Error(ErrorCode::server_unreachable, fact, "", unreachable_remedy);
 }
 
-bool PgConn::wait(short events, Deadline deadline) const {
 // A TLS record is decrypted as a whole: what libpq's buffer had no room for lies in OpenSSL, and the socket is empty.
 bool PgConn::decrypted_waiting() const noexcept {
     auto* tls = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
     return tls != nullptr && SSL_pending(tls) > 0;
 }
 
-    std::array<pollfd, 2> fds{pollfd{socket(), events, 0}, pollfd{stop_fd_, POLLIN, 0}};
+bool PgConn::wait(short events, Deadline deadline) const {
     const bool here = (events & POLLIN) != 0 && decrypted_waiting();
+    std::array<pollfd, 2> fds{pollfd{socket(), events, 0}, pollfd{stop_fd_, POLLIN, 0}};
     for (;;) {
         const int timeout = here ? 0 : deadline ? milliseconds_until(*deadline) : -1;
         const int ready = ::poll(fds.data(), fds.size(), timeout);

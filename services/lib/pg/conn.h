@@ -26,7 +26,8 @@ struct ConnectOptions {
     std::string conninfo;
     std::string application_name = "coffer";
     bool replication = false;
-    int stop_fd = -1;  // not owned; must outlive the connection
+    int stop_fd = -1;          // not owned; must outlive the connection
+    std::string options = {};  // settings of the session: "-c name=value"
 };
 
 // What PQgetCopyData hands out.
@@ -101,8 +102,8 @@ class PgConn {
     };
     static PgConn attempt(const std::string& conninfo, int stop_fd, MonotonicTime deadline);
     PgResult collect(Deadline deadline);
-    void wait_or_throw(short events, Deadline deadline) const;
     [[nodiscard]] bool decrypted_waiting() const noexcept;
+    void wait_or_throw(short events, Deadline deadline) const;
     void flush_all(Deadline deadline);
 
     std::unique_ptr<PGconn, Finish> conn_;

@@ -85,6 +85,11 @@ std::vector<std::string> attempts_of(const std::string& conninfo, const Conninfo
         settings.try_emplace("dbname", "replication");  // what pgpass entries for replication are looked up under
     }
 
+    if (!additions.options.empty()) {
+        std::string& options = settings["options"];  // of two for the same setting the last one counts
+        options = options.empty() ? additions.options : additions.options + ' ' + options;
+    }
+
     const std::vector<std::string> hosts = list_of(settings, "host");
     const std::vector<std::string> addresses = list_of(settings, "hostaddr");
     const std::vector<std::string> ports = list_of(settings, "port");

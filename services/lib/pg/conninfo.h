@@ -13,6 +13,7 @@ namespace coffer::pg {
 struct ConninfoAdditions {
     std::string application_name;  // empty: left alone; an application_name in the string wins
     bool replication = false;      // physical replication mode
+    std::string options = {};      // "-c name=value" for the session; what the string itself says of it wins
 };
 
 // One string for each host named, in their order, each complete in itself. Several hosts are tried one after the other

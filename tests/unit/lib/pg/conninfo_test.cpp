@@ -28,6 +28,14 @@ TEST(Conninfo, AddsWhatReplicationNeedsAndKeepsWhatIsGiven) {
     CHECK(!has(attempts[0], "target_session_attrs"));
 }
 
+TEST(Conninfo, WhatTheStringSaysOfTheSessionWinsOverWhatIsAdded) {
+    const std::string timeout = "-c wal_sender_timeout=10s";
+    CHECK(has(attempts_of("host=a", {"coffer", true, timeout})[0], "options='-c wal_sender_timeout=10s'"));
+    CHECK(has(attempts_of("host=a options='-c wal_sender_timeout=60s'", {"coffer", true, timeout})[0],
+              "options='-c wal_sender_timeout=10s -c wal_sender_timeout=60s'"));
+    CHECK(!has(attempts_of("host=a", {"coffer", true})[0], "options"));
+}
+
 TEST(Conninfo, TriesEachHostForItselfAndLooksForThePrimary) {
     const auto attempts = attempts_of("postgresql://me@db1:5433,db2:5434/postgres", {"coffer", false});
     UNSIGNED_LONGS_EQUAL(2, attempts.size());
