@@ -86,12 +86,19 @@ void ReceiverLoop::session() {
     if (state == ReceiverState::stopped || state == ReceiverState::streaming)
         context_.set_state(ReceiverState::connecting);
     lock_directory();
-    Upstream upstream = open_upstream(context_.server, context_.stop_fd);
+    const HostChoice choice{lacking_, [this](const Upstream& upstream) { refuse_old_timeline(upstream); }};
+    Upstream upstream = open_upstream(context_.server, context_.stop_fd, choice);
     context_.board.update([&](ReceiverStatus& status) {
         status.system_identifier = upstream.identity.system_identifier;
         status.server = upstream.identity.flush_position;
     });
-    stream(upstream, begin_of(upstream));
+    try {
+        stream(upstream, begin_of(upstream));
+    } catch (const Error& error) {
+        const bool others = upstream.hosts > 1 && error.code() == ErrorCode::wal_gap;
+        if (!others || !lacking_.insert(upstream.host).second) throw;
+        throw Error(ErrorCode::server_unreachable, error.fact(), error.where(), "the other hosts are asked for it");
+    }
 }
 
 // Kept until the receiver ends, however it ends.
@@ -103,6 +110,22 @@ void ReceiverLoop::lock_directory() {
     throw Error(ErrorCode::busy, "another streamer receives into this directory",
                 context_.server.streaming_wals_directory.string(),
                 "stop the other one, or give this server another streaming_wals_directory");
+}
+
+// An old primary that came back: what it writes is not what the newer timeline's server writes.
+void ReceiverLoop::refuse_old_timeline(const Upstream& upstream) const {
+    const TimelineId held = newest_timeline(context_.server.streaming_wals_directory, context_.server.wals_directory);
+    const TimelineId theirs = upstream.identity.timeline;
+    if (theirs >= held) return;
+    // Another host, or a standby's own upstream, may mend it.
+    const bool waits = upstream.hosts > 1 || upstream.is_standby;
+    throw Error(waits ? ErrorCode::server_unreachable : ErrorCode::server_mismatch,
+                fmt::format("the server is on timeline {}, and WAL of timeline {} is held here: it has been replaced",
+                            theirs, held),
+                upstream.conn.address(),
+                fmt::format("start the server of timeline {}; if this one shall go on in its place, move the files of "
+                            "newer timelines out of streaming/ and wals/ and take a new backup",
+                            held));
 }
 
 std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream) const {
@@ -226,6 +249,7 @@ std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalSt
         if (!(stream.durable().lsn() > begin.durable.lsn())) return;
         removed_ = Removed::nothing;
         compare_from_ = Lsn{};
+        lacking_.clear();
         pause_ = milliseconds(0);
         last_logged_.clear();
     };
@@ -249,6 +273,7 @@ std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalSt
 }
 
 void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
+    if (!begin.tail) store_histories(context_.server, upstream.histories);
     seed(upstream, begin);
     for (bool same_connection = false;; same_connection = true) {
         const std::string slot = context_.server.slot_name.value_or("");
@@ -287,7 +312,6 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         // What was received of the old timeline behind the switch says nothing of the new one.
         begin = {next->timeline, segment.begin(upstream.size), durable.lsn() <= next->begin ? durable : DurableLsn{}};
     }
-    if (!begin.tail) store_histories(context_.server, upstream.histories);
 }
 
 }  // namespace coffer::streamer

@@ -16,6 +16,7 @@ class ReceiverLoop {
   private:
     void session();
     void lock_directory();
+    void refuse_old_timeline(const Upstream& upstream) const;
     void stream(Upstream& upstream, WalStream::Begin begin);
     std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
     [[nodiscard]] std::optional<HeldTail> tail_of(const Upstream& upstream, const Start& start) const;
@@ -31,10 +32,11 @@ class ReceiverLoop {
     std::chrono::milliseconds failed(const Error& error);
 
     ReceiverContext& context_;
+    std::optional<catalogue::LockFile> lock_;
     bool streamed_before_ = false;
     Removed removed_ = Removed::nothing;
-    std::optional<catalogue::LockFile> lock_;
-    Lsn compare_from_;  // the server has removed what is before
+    std::set<std::size_t> lacking_;  // hosts that have removed WAL which is needed: the others are asked first
+    Lsn compare_from_;               // the server has removed what is before
     std::string last_logged_;
     std::optional<MonotonicTime> last_logged_at_;
     std::chrono::milliseconds pause_{0};

@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/pg/conninfo.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
 #include "streamer/held_tail.h"
@@ -14,14 +15,25 @@ namespace {
 // the network was cut silently, that is how long commits wait at least. Several status updates fit into it.
 constexpr const char* sender_timeout = "-c wal_sender_timeout=10s";
 
-pg::PgConn connect(const config::Server& server, int stop_fd) {
-    pg::ConnectOptions options;
-    options.conninfo = server.streaming_conninfo.empty() ? server.conninfo : server.streaming_conninfo;
-    options.application_name = server.streaming_archiver_name;
-    options.replication = true;
-    options.stop_fd = stop_fd;
-    options.options = sender_timeout;
-    return pg::PgConn::connect(options);
+std::vector<std::string> hosts_of(const config::Server& server) {
+    const std::string& conninfo = server.streaming_conninfo.empty() ? server.conninfo : server.streaming_conninfo;
+    return pg::attempts_of(conninfo, {server.streaming_archiver_name, true, sender_timeout});
+}
+
+std::vector<std::size_t> order_of(std::size_t hosts, const std::set<std::size_t>& last) {
+    std::vector<std::size_t> order;
+    for (std::size_t host = 0; host < hosts; ++host)
+        if (!last.contains(host)) order.push_back(host);
+    for (std::size_t host = 0; host < hosts; ++host)
+        if (last.contains(host)) order.push_back(host);
+    return order;
+}
+
+// Of two hosts' failures the one that tells more: that of a host which answered.
+Error both(const Error& before, const Error& now) {
+    const bool answered = before.code() != ErrorCode::server_unreachable;
+    if (answered || now.code() != ErrorCode::server_unreachable) return answered ? before : now;
+    return Error(ErrorCode::server_unreachable, std::string(before.what()) + "; " + now.what(), "", before.remedy());
 }
 
 // Servers before 15 tell of a slot only on an ordinary connection. Without one (the role may be allowed to replicate
@@ -107,9 +119,9 @@ void store_history(pg::PgConn& conn, const config::Server& server, TimelineId ti
     store_histories(server, {*history});
 }
 
-Upstream open_upstream(const config::Server& server, int stop_fd) {
-    Upstream upstream;
-    upstream.conn = connect(server, stop_fd);
+namespace {
+
+Upstream open_host(const config::Server& server, int stop_fd, Upstream upstream, const HostChoice& choice) {
     upstream.identity = pg::identify_system(upstream.conn);
     const catalogue::Catalogue catalogue(server);
     catalogue.create_directories();
@@ -117,12 +129,33 @@ Upstream open_upstream(const config::Server& server, int stop_fd) {
     upstream.size = pg::wal_segment_size(upstream.conn);
 
     upstream.is_standby = pg::is_standby(upstream.conn);
+    choice.accept(upstream);
 
     const auto history = pg::timeline_history(upstream.conn, upstream.identity.timeline);
     upstream.path = TimelinePath(upstream.identity.timeline, history ? history->content : std::string());
     upstream.histories = compared_histories(upstream.conn, server, upstream.path, history);
     upstream.slot_restart = ensure_slot(upstream.conn, server, stop_fd);
     return upstream;
+}
+
+}  // namespace
+
+Upstream open_upstream(const config::Server& server, int stop_fd, const HostChoice& choice) {
+    const auto hosts = hosts_of(server);
+    std::optional<Error> failure;
+    for (const std::size_t host : order_of(hosts.size(), choice.last)) {
+        try {
+            Upstream upstream;
+            upstream.conn = pg::PgConn::connect({hosts[host], server.streaming_archiver_name, true, stop_fd});
+            upstream.host = host;
+            upstream.hosts = hosts.size();
+            return open_host(server, stop_fd, std::move(upstream), choice);
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::canceled) throw;
+            failure = failure ? both(*failure, error) : error;
+        }
+    }
+    throw *failure;
 }
 
 }  // namespace coffer::streamer

@@ -4,6 +4,9 @@
 // Everything is asked again at each connection, for with several hosts in the conninfo it may be another server.
 // Errors: server_unreachable, server_mismatch (another system than before, or another history than the one
 // held), slot_missing, canceled. Receiver's thread only.
+#include <functional>
+#include <set>
+
 #include "lib/config/config.h"
 #include "lib/pg/conn.h"
 #include "lib/pg/replication.h"
@@ -16,14 +19,22 @@ struct Upstream {
     pg::SystemIdentity identity;
     wal::SegmentSize size;
     TimelinePath path{1, {}};
+    std::vector<pg::HistoryFile> histories;  // of the path
     std::optional<Lsn> slot_restart;
     bool is_standby = false;
+    std::size_t host = 0;   // its place in the conninfo
+    std::size_t hosts = 1;  // how many there are
 };
-    std::vector<pg::HistoryFile> histories;  // of the path
 
-// Connects, compares the system identifier with what the catalogue knows, stores missing history files durably, and
-// finds or (create_slot = auto) makes the slot.
-Upstream open_upstream(const config::Server& server, int stop_fd);
+struct HostChoice {
+    std::set<std::size_t> last;  // to be tried after all others
+    // Throws for one that is not to be followed, which the error tells; then the others are tried.
+    std::function<void(const Upstream&)> accept;
+};
+
+// Tries the hosts of the conninfo in turn: connects, compares the system identifier with what the catalogue knows and
+// the history files with those held, and finds or (create_slot = auto) makes the slot.
+Upstream open_upstream(const config::Server& server, int stop_fd, const HostChoice& choice);
 
 // Stores those that are not held in streaming/, durably; the archiver takes them from there. Not before what the server
 // sends is known to go on from what is held: a recovery follows the newest history that it finds.
