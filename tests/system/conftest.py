@@ -31,8 +31,10 @@ def pristine():
 def installed(tmp_path_factory):
     """The tree that README's commands build and install."""
     tree = tmp_path_factory.mktemp("installed")
-    packages, build, install = readme.command_blocks("Deploying")[0]
-    # What is missing is for tests/run to install, and it has; apt tells whether the line asks for anything that is not there.
+    update, packages, build, install = readme.command_blocks("Deploying")[0]
+    # What is missing is for tests/run to install, and it has, lists and all; apt tells whether the line asks for anything that
+    # is not there.
+    assert update == "apt-get update"
     packages = packages.replace("apt-get install", "apt-get install --simulate")
     for command in (packages, build, install):
         done = subprocess.run(["bash", "-c", command], cwd=processes.TOP, env={**os.environ, "DESTDIR": str(tree)},
