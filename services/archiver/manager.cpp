@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/log.h"
+#include "lib/wal/source_file.h"
 
 namespace coffer::archiver {
 namespace {
@@ -34,7 +35,7 @@ bool same(const config::Server& a, const config::Server& b) {
 Manager::Manager(ServiceContext context)
     : context_(context),
       main_file_(config::find_config_file(context.options.config)),
-      compressors_(compressor_count()),
+      compressors_(compressor_count(), &wal::SourceFile::drop_kept_memory),
       background_(context.loop, background_threads),
       removals_(context.loop, 1),
       object_manager_(context.bus.add_object_manager(root_path)),

@@ -1,10 +1,20 @@
 #include "services/archiver/worker_pool.h"
 
+#include <sys/resource.h>
+
+#include <utility>
+
 #include "lib/event/event_source.h"
 
 namespace coffer::archiver {
 
-WorkerPool::WorkerPool(unsigned threads) {
+namespace {
+
+constexpr int niceness = 10;
+
+}  // namespace
+
+WorkerPool::WorkerPool(unsigned threads, std::function<void()> on_idle) : on_idle_(std::move(on_idle)) {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -27,10 +37,16 @@ void WorkerPool::submit(std::function<void()> work) {
 }
 
 void WorkerPool::run() {
+    (void)::setpriority(PRIO_PROCESS, 0, niceness);  // Linux: of this thread
     for (;;) {
         std::function<void()> work;
         {
             std::unique_lock lock(mutex_);
+            if (!ending_ && waiting_.empty()) {
+                lock.unlock();
+                on_idle_();
+                lock.lock();
+            }
             changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
             if (ending_) return;
             work = std::move(waiting_.front());

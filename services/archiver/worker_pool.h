@@ -1,5 +1,6 @@
 #pragma once
-// A fixed number of threads that take work in the order it was given. Results go back to the loop through a Mailbox.
+// A fixed number of threads that take work in the order it was given, and let others have the processor first: commits
+// wait for the streamer, nobody waits for the archive. Results go back to the loop through a Mailbox.
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -11,7 +12,9 @@ namespace coffer::archiver {
 
 class WorkerPool {
   public:
-    explicit WorkerPool(unsigned threads);
+    // on_idle: called by a thread that finds nothing more to do; must not throw.
+    explicit WorkerPool(
+        unsigned threads, std::function<void()> on_idle = [] {});
     // Waits for the work that has begun; what has not begun is dropped.
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -27,6 +30,7 @@ class WorkerPool {
     std::condition_variable changed_;
     std::deque<std::function<void()>> waiting_;
     bool ending_ = false;
+    std::function<void()> on_idle_;
     std::vector<std::thread> threads_;
 };
 

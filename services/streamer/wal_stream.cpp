@@ -9,7 +9,7 @@
 namespace coffer::streamer {
 namespace {
 
-constexpr std::chrono::seconds status_interval{3};   // well below the server's wal_sender_timeout (upstream.cpp)
+constexpr std::chrono::seconds status_interval{4};   // well below the server's wal_sender_timeout (upstream.cpp)
 constexpr std::chrono::seconds longest_silence{15};  // asked for an answer several times meanwhile
 constexpr std::chrono::seconds answer_limit{2};
 constexpr std::chrono::seconds room_interval{1};

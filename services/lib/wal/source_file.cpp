@@ -10,6 +10,29 @@
 #include "lib/wal/admission.h"
 
 namespace coffer::wal {
+namespace {
+
+constexpr std::size_t kept_size = 16 << 20;
+thread_local std::unique_ptr<std::byte[]> kept;  // of kept_size, or none
+
+std::unique_ptr<std::byte[]> memory_for(std::size_t size) {
+    if (size > kept_size) return std::unique_ptr<std::byte[]>(new std::byte[size]);
+    if (kept) return std::move(kept);
+    // Not make_unique: that writes every byte first. What is not used costs nothing.
+    return std::unique_ptr<std::byte[]>(new std::byte[kept_size]);
+}
+
+}  // namespace
+
+void SourceFile::release_bytes() noexcept {
+    if (bytes_ && static_cast<std::size_t>(status_.st_size) <= kept_size) kept = std::move(bytes_);
+    bytes_.reset();
+    size_ = 0;
+}
+
+void SourceFile::drop_kept_memory() noexcept {
+    kept.reset();
+}
 
 std::optional<SourceFile> SourceFile::open(const Path& path) {
     SourceFile source;
@@ -32,8 +55,8 @@ std::optional<SourceFile> SourceFile::open(const Path& path) {
 
 void SourceFile::read() {
     const auto size = static_cast<std::size_t>(status_.st_size);
-    bytes_.reset(new std::byte[size == 0 ? 1 : size]);  // not make_unique: that writes every byte first
-    size_ = 0;
+    release_bytes();
+    bytes_ = memory_for(size);
     while (size_ < size) {
         const ssize_t got = ::pread(fd_.get(), bytes_.get() + size_, size - size_, static_cast<off_t>(size_));
         if (got < 0 && errno == EINTR) continue;

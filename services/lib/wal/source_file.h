@@ -31,11 +31,11 @@ class SourceFile {
     [[nodiscard]] bool may_still_be_written(std::chrono::milliseconds quiet) const noexcept;
     // The path still leads to exactly what was read.
     [[nodiscard]] bool unchanged() const noexcept;
-    // Gives the memory back; what remains is enough for unchanged().
-    void release_bytes() noexcept {
-        bytes_.reset();
-        size_ = 0;
-    }
+    // Gives the memory back; what remains is enough for unchanged(). A thread keeps that of one segment of usual size
+    // for its next file: memory that was not touched before costs more than reading a segment into it.
+    void release_bytes() noexcept;
+    // A thread that has nothing to do gives that back too.
+    static void drop_kept_memory() noexcept;
 
   private:
     Path path_;

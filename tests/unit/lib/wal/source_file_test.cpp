@@ -41,3 +41,21 @@ TEST(SourceFile, EndsWhereTheFileWasCutMeanwhile) {
     LONGS_EQUAL(2, file.bytes().size());
     CHECK(!SourceFile::open(directory / "none").has_value());
 }
+
+TEST(SourceFile, ReadsIntoTheMemoryOfAnEarlierOne) {
+    SourceFile file = SourceFile::open(path).value();
+    file.read();
+    const std::byte* const memory = file.bytes().data();
+    file.release_bytes();
+    write_file_durably(path, "2nd");
+    SourceFile next = SourceFile::open(path).value();
+    next.read();
+    POINTERS_EQUAL(memory, next.bytes().data());
+    STRCMP_EQUAL("2nd", std::string(reinterpret_cast<const char*>(next.bytes().data()), next.bytes().size()).c_str());
+    // Not while that one is in use.
+    SourceFile third = SourceFile::open(path).value();
+    third.read();
+    CHECK(next.bytes().data() != third.bytes().data());
+    next.release_bytes();
+    SourceFile::drop_kept_memory();
+}
