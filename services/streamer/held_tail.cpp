@@ -85,6 +85,7 @@ std::optional<HeldTail> read_held_tail(const config::Server& server, wal::Segmen
         try {
             read_into(window, *file, segment.begin(size));
         } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt) throw;
             log_warning("{}: what comes cannot be compared with what is held: {}", server.name, error.full_text());
             return std::nullopt;
         }

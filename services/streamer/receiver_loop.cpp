@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/base/log.h"
 #include "lib/wal/segment_check.h"
@@ -19,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds longest_pause{1000};
 constexpr milliseconds failed_pause{10000};
 constexpr std::chrono::minutes log_interval{10};
+constexpr std::chrono::minutes others_limit{1};
 
 // What no trying again mends.
 bool needs_a_person(ErrorCode code) {
@@ -88,6 +90,11 @@ void ReceiverLoop::session() {
     lock_directory();
     const HostChoice choice{lacking_, [this](const Upstream& upstream) { refuse_old_timeline(upstream); }};
     Upstream upstream = open_upstream(context_.server, context_.stop_fd, choice);
+    if (std::exchange(host_, upstream.host) != upstream.host) {
+        // What another one had removed says nothing of this one.
+        removed_ = Removed::nothing;
+        compare_from_ = Lsn{};
+    }
     context_.board.update([&](ReceiverStatus& status) {
         status.system_identifier = upstream.identity.system_identifier;
         status.server = upstream.identity.flush_position;
@@ -95,10 +102,20 @@ void ReceiverLoop::session() {
     try {
         stream(upstream, begin_of(upstream));
     } catch (const Error& error) {
-        const bool others = upstream.hosts > 1 && error.code() == ErrorCode::wal_gap;
-        if (!others || !lacking_.insert(upstream.host).second) throw;
-        throw Error(ErrorCode::server_unreachable, error.fact(), error.where(), "the other hosts are asked for it");
+        if (!others_first(upstream, error)) throw;
+        throw Error(ErrorCode::server_unreachable, error.fact(), error.where(), "the other hosts are asked first");
     }
+}
+
+// Is it another host's turn before what this one said is final? Those that do not answer are waited for, but not for
+// long: meanwhile nothing of this one is protected.
+bool ReceiverLoop::others_first(const Upstream& upstream, const Error& error) {
+    const bool final_word = error.code() != ErrorCode::wal_gap && error.code() != ErrorCode::server_mismatch;
+    if (final_word || upstream.hosts < 2) return false;
+    const MonotonicTime now = context_.clock.monotonic();
+    if (lacking_.empty()) lacking_since_ = now;
+    if (lacking_.insert(upstream.host).second) return true;
+    return lacking_.size() < upstream.hosts && now - lacking_since_ < others_limit;
 }
 
 // Kept until the receiver ends, however it ends.
@@ -217,7 +234,7 @@ void ReceiverLoop::record_gap(const wal::WalGap& gap) {
 }
 
 void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection) {
-    context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(), context_.clock.monotonic());
+    context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(), upstream.asked_at);
     context_.board.update([&](ReceiverStatus& status) {
         status.timeline = begin.timeline;
         status.received = begin.lsn;

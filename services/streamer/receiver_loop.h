@@ -16,6 +16,7 @@ class ReceiverLoop {
   private:
     void session();
     void lock_directory();
+    [[nodiscard]] bool others_first(const Upstream& upstream, const Error& error);
     void refuse_old_timeline(const Upstream& upstream) const;
     void stream(Upstream& upstream, WalStream::Begin begin);
     std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
@@ -35,8 +36,11 @@ class ReceiverLoop {
     std::optional<catalogue::LockFile> lock_;
     bool streamed_before_ = false;
     Removed removed_ = Removed::nothing;
-    std::set<std::size_t> lacking_;  // hosts that have removed WAL which is needed: the others are asked first
-    Lsn compare_from_;               // the server has removed what is before
+    // Hosts that have removed WAL which is needed, or have other WAL than is held: the others are asked first.
+    std::set<std::size_t> lacking_;
+    MonotonicTime lacking_since_;
+    std::size_t host_ = 0;  // the one that answered last
+    Lsn compare_from_;      // the server has removed what is before
     std::string last_logged_;
     std::optional<MonotonicTime> last_logged_at_;
     std::chrono::milliseconds pause_{0};

@@ -122,6 +122,7 @@ void store_history(pg::PgConn& conn, const config::Server& server, TimelineId ti
 namespace {
 
 Upstream open_host(const config::Server& server, int stop_fd, Upstream upstream, const HostChoice& choice) {
+    upstream.asked_at = std::chrono::steady_clock::now();
     upstream.identity = pg::identify_system(upstream.conn);
     const catalogue::Catalogue catalogue(server);
     catalogue.create_directories();

@@ -17,6 +17,7 @@ namespace coffer::streamer {
 struct Upstream {
     pg::PgConn conn;
     pg::SystemIdentity identity;
+    MonotonicTime asked_at;  // its flush position is not older
     wal::SegmentSize size;
     TimelinePath path{1, {}};
     std::vector<pg::HistoryFile> histories;  // of the path

@@ -60,6 +60,7 @@ void WalStream::turn() {
     if (unsynced_ > 0) {
         publish();  // what waits is seen to wait, should the disk be slow
         sync();
+        last_message_ = context_.clock.monotonic();  // the time that the disk took is not the server's silence
     }
     const bool due = context_.clock.monotonic() >= next_status_;
     if (due) check_silence();

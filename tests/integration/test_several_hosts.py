@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from lib import waiting
+from lib import processes, waiting
+from lib.postgres import Postgres
 
 
 def hosts(*servers, wanted="read-write"):
@@ -74,3 +75,29 @@ def test_another_host_is_asked_before_a_gap_is_accepted(box, primary, standby):
     box.wait_archived("main", last)
     assert not box.property("streamer", "main", "LastGap")
     assert not box.holes("main")
+
+
+def test_a_host_that_was_set_back_does_not_keep_the_right_one_from_being_followed(box, place, primary):
+    primary.stop("fast")
+    older = Postgres(os.path.join(place, "older"))
+    processes.run_as_user(["cp", "-a", primary.data, older.data])
+    primary.start()
+    conninfo = hosts(older, primary)
+    box.add_server("main", primary, conninfo=conninfo, streaming_conninfo=conninfo, slot_name=None)
+    box.start("streamer")
+    primary.query("create table t as select n from generate_series(1, 2000) n")
+    box.wait_durable(primary)
+    box.streamer.stop()
+    older.start()
+    box.streamer.start()
+    box.wait_streaming(primary)
+    primary.query("insert into t values (0)")
+    box.wait_durable(primary)
+    assert not streams_from(older)
+
+    primary.stop("fast")
+    waiting.until(lambda: "diverged" in str(box.property("streamer", "main", "LastError")[1]), "the older one is refused",
+                  30, [box.streamer.process])
+    assert not streams_from(older)
+    primary.start()
+    box.wait_streaming(primary)

@@ -42,7 +42,7 @@ class Execution {
         kill_point("job.restore.begin");
         try {
             bring_wal();
-        } catch (const Error&) {
+        } catch (...) {
             give_up();
             throw;
         }

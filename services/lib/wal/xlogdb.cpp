@@ -125,7 +125,8 @@ std::string merged(std::string_view old, std::span<const XlogLine> lines) {
         for (; next != lines.end() && next->name < name; ++next) text += next->format();
         if (next == lines.end() || next->name != name) text += line;
     }
-    return text + text_of(lines.subspan(static_cast<std::size_t>(next - lines.begin())));
+    text += text_of(lines.subspan(static_cast<std::size_t>(next - lines.begin())));
+    return text;
 }
 
 }  // namespace
@@ -204,7 +205,12 @@ void append_xlogdb(const Path& path, std::span<const XlogLine> lines) {
 void put_xlogdb(const Path& path, std::span<const XlogLine> lines) {
     if (lines.empty()) return;
     if (ends_before(path, lines.front().name)) return append_xlogdb(path, lines);
-    write_file_durably(path, merged(read_file(path, largest_index).value_or(""), lines));
+    try {
+        write_file_durably(path, merged(read_file(path, largest_index).value_or(""), lines));
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::no_space) throw;
+        append_xlogdb(path, lines);  // out of order is better than not archived; the next one that is late mends it
+    }
 }
 
 void write_xlogdb(const Path& path, std::span<const XlogLine> lines) {
