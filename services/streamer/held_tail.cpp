@@ -85,7 +85,7 @@ std::optional<HeldTail> read_held_tail(const config::Server& server, wal::Segmen
         try {
             read_into(window, *file, segment.begin(size));
         } catch (const Error& error) {
-            if (error.code() != ErrorCode::corrupt) throw;
+            if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::not_supported) throw;
             log_warning("{}: what comes cannot be compared with what is held: {}", server.name, error.full_text());
             return std::nullopt;
         }

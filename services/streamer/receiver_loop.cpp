@@ -234,7 +234,8 @@ void ReceiverLoop::record_gap(const wal::WalGap& gap) {
 }
 
 void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection) {
-    context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(), upstream.asked_at);
+    context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(),
+                                same_connection ? context_.clock.monotonic() : upstream.asked_at);
     context_.board.update([&](ReceiverStatus& status) {
         status.timeline = begin.timeline;
         status.received = begin.lsn;

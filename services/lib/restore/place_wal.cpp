@@ -1,19 +1,25 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
+#include "lib/base/crc32c.h"
+#include "lib/base/crc32c_combine.h"
 #include "lib/base/error.h"
 #include "lib/restore/execute.h"
 #include "lib/restore/new_tablespaces.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/page_header.h"
+#include "lib/wal/proof.h"
 
 namespace coffer::restore {
 namespace {
 
 constexpr std::uint64_t largest_history = 1ULL << 20;
+constexpr const char* fetch_again =
+    "fetch this segment from the server (pg_wal) if it still has it; or choose a target before this LSN";
 
 // PostgreSQL would hand files without this mark to archive_command.
 void mark_archived(const Path& pg_wal, const std::string& name, const CopyControl& control) {
@@ -21,18 +27,19 @@ void mark_archived(const Path& pg_wal, const std::string& name, const CopyContro
 }
 
 // A segment behind which recovery goes on must reach to its end, and be what it says; the last one to where recovery
-// ends. sink gets its bytes. Returns
-// the header of the record that goes on in the next piece, as far as it lies in this one.
-std::vector<std::byte> prove_piece(const Plan& plan, const config::Server& server, std::size_t index,
-                                   const CopyControl& control, NewTablespaces& tablespaces,
-                                   const std::function<void(ByteSpan)>& sink) {
+// ends. What the archiver had proven must be the same still. sink gets its bytes.
+wal::SegmentCheck prove_piece(const Plan& plan, const config::Server& server, std::size_t index,
+                              const CopyControl& control, NewTablespaces& tablespaces,
+                              const std::function<void(ByteSpan)>& sink) {
     const WalPiece& piece = plan.chain.pieces[index];
     wal::SegmentChecker checker = checker_for(
         plan.chain, piece, plan.identity, [&](const wal::RecordView& record) { tablespaces.take(record); },
         tablespace_kinds());
+    wal::Proof found;
     read_piece(server, plan.chain, piece, [&](ByteSpan bytes) {
         check_canceled(control);
         checker.add(bytes);
+        found = {crc32c(bytes, found.crc32c), found.size + bytes.size()};
         sink(bytes);
         if (control.copied) control.copied(bytes.size());
         return true;
@@ -41,21 +48,27 @@ std::vector<std::byte> prove_piece(const Plan& plan, const config::Server& serve
     const bool last = index + 1 == plan.chain.pieces.size();
     const bool reaches_the_end = !plan.end.end.valid() || plan.end.end <= piece.segment.begin(plan.chain.size) ||
                                  check.valid_end >= plan.end.end;
-    if (check.complete || (last && reaches_the_end)) return std::move(check.open_header);
+    const auto proof = wal::kept_proof(piece.file.path);
+    if (proof && found.size == proof->size && found.crc32c != proof->crc32c) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("wal segment {} is damaged: its content is not what was archived",
+                                piece.segment.name(plan.chain.size)),
+                    piece.file.path.string(), fetch_again);
+    }
+    if (check.complete || (last && reaches_the_end)) return check;
     throw Error(ErrorCode::corrupt,
                 fmt::format("wal segment {} ends at {}: {}", piece.segment.name(plan.chain.size),
                             check.valid_end.to_string(), check.end_reason),
-                piece.file.path.string(),
-                "fetch this segment from the server (pg_wal) if it still has it; or choose a target before this LSN");
+                piece.file.path.string(), fetch_again);
 }
 
-std::vector<std::byte> place_piece(const Plan& plan, const config::Server& server, std::size_t index,
-                                   const CopyControl& control, NewTablespaces& tablespaces) {
+wal::SegmentCheck place_piece(const Plan& plan, const config::Server& server, std::size_t index,
+                              const CopyControl& control, NewTablespaces& tablespaces) {
     const std::string name = plan.chain.pieces[index].segment.name(plan.chain.size);
     const Path target = plan.destination / "pg_wal" / name;
     const UniqueFd out = create_file(target, control.owner);
     std::uint64_t offset = 0;
-    auto open_header = prove_piece(plan, server, index, control, tablespaces, [&](ByteSpan bytes) {
+    wal::SegmentCheck check = prove_piece(plan, server, index, control, tablespaces, [&](ByteSpan bytes) {
         files().write_at(out.get(), bytes, offset, target);
         offset += bytes.size();
     });
@@ -64,7 +77,7 @@ std::vector<std::byte> place_piece(const Plan& plan, const config::Server& serve
         throw Error::from_errno(errno, "cannot set the size of file", target.string());
     }
     mark_archived(plan.destination / "pg_wal", name, control);
-    return open_header;
+    return check;
 }
 
 // The front of a record's header lies in one piece; the rest is the first thing in the next.
@@ -87,17 +100,68 @@ bool is_for_tablespaces(const std::vector<std::byte>& header) {
     return tablespace_kinds()[wal::read_record_header(raw).rmid];
 }
 
+// The record that goes on in the next pieces.
+struct OpenRecord {
+    Lsn start;
+    std::vector<std::byte> header;
+    std::uint32_t crc = 0;
+    std::uint64_t remaining = 0;
+};
+
+// Records that lie in several pieces, each of which was read by itself: are they whole? One that recovery does not come
+// to may be anything; so may one that the server gave up in a crash.
+void prove_records_between(const Plan& plan, const config::Server& server, std::vector<wal::SegmentCheck>& checks) {
+    std::optional<OpenRecord> open;
+    for (std::size_t index = 0; index < checks.size(); ++index) {
+        wal::SegmentCheck& check = checks[index];
+        if (open && check.rest_size == 0) open.reset();
+        if (open) {
+            open->crc = crc32c_joined(open->crc, check.rest_crc, check.rest_size);
+            open->remaining -= std::min(open->remaining, check.rest_size);
+            const bool reached = !plan.end.end.valid() || open->start < plan.end.end;
+            const auto raw = ByteSpan(open->header);
+            wal::RawRecordHeader bytes;
+            std::copy(raw.begin(), raw.end(), bytes.begin());
+            const wal::RecordHeader header = wal::read_record_header(bytes);
+            const std::uint32_t crc = crc32c(raw.first(wal::record_header_size - sizeof header.crc), open->crc);
+            if (check.rest_ends && reached && (open->remaining != 0 || crc != header.crc)) {
+                throw Error(
+                    ErrorCode::corrupt,
+                    fmt::format("the record at {} is damaged: it lies in wal segment {} and those before",
+                                open->start.to_string(), plan.chain.pieces[index].segment.name(plan.chain.size)),
+                    plan.chain.pieces[index].file.path.string(), fetch_again);
+            }
+            if (check.rest_ends) open.reset();
+        }
+        if (check.open_remaining == 0) continue;
+        if (check.open_header.size() < wal::record_header_size) {
+            // The header itself lies in two: its rest is the first thing in the next piece, and not of the text.
+            if (index + 1 == checks.size()) continue;
+            const std::size_t missing = wal::record_header_size - check.open_header.size();
+            complete_header(plan, server, index + 1, check.open_header);
+            if (check.open_header.size() < wal::record_header_size) continue;
+            const ByteSpan rest = ByteSpan(check.open_header).last(missing);
+            wal::SegmentCheck& next = checks[index + 1];
+            if (next.rest_size < missing) continue;
+            // Of "rest + text" only the text counts: what the rest adds is taken out again.
+            next.rest_size -= missing;
+            next.rest_crc ^= crc32c_joined(crc32c(rest), 0, next.rest_size);
+            check.open_remaining -= static_cast<std::uint32_t>(missing);
+            check.open_crc = 0;
+            if (next.rest_size == 0) continue;
+        }
+        open = OpenRecord{check.valid_end, check.open_header, check.open_crc, check.open_remaining};
+    }
+}
+
 // Each piece by itself, several at once; then the few records that lie in two.
 void for_each_piece(const Plan& plan, const config::Server& server, const CopyControl& control,
-                    NewTablespaces& tablespaces, const std::function<std::vector<std::byte>(std::size_t)>& one) {
-    std::vector<std::vector<std::byte>> open(plan.chain.pieces.size());
-    run_parallel(open.size(), control, [&](std::size_t index) { open[index] = one(index); });
-    for (std::size_t index = 0; index + 1 < open.size(); ++index) {
-        std::vector<std::byte>& header = open[index];
-        if (!header.empty() && header.size() < wal::record_header_size) {
-            complete_header(plan, server, index + 1, header);
-        }
-        if (!is_for_tablespaces(header)) continue;
+                    NewTablespaces& tablespaces, const std::function<wal::SegmentCheck(std::size_t)>& one) {
+    std::vector<wal::SegmentCheck> checks(plan.chain.pieces.size());
+    run_parallel(checks.size(), control, [&](std::size_t index) { checks[index] = one(index); });
+    prove_records_between(plan, server, checks);
+    for (std::size_t index = 0; index + 1 < checks.size(); ++index) {
+        if (!is_for_tablespaces(checks[index].open_header)) continue;
         const Lsn end = plan.chain.pieces[index].segment.end(plan.chain.size);
         read_records(server, plan.chain, index, plan.identity, tablespace_kinds(), [&](const wal::RecordView& record) {
             check_canceled(control);

@@ -105,7 +105,11 @@ bool PageWalker::begin_record(ByteSpan bytes, std::size_t offset, Lsn at) {
 
 void PageWalker::take(ByteSpan fragment) {
     remaining_ -= static_cast<std::uint32_t>(fragment.size());
-    if (tail_only_) return;
+    if (tail_only_) {
+        rest_.size += fragment.size();
+        rest_.crc32c = crc32c(fragment, rest_.crc32c);
+        return;
+    }
     if (header_bytes_ < record_header_size) {
         const std::size_t count = std::min(record_header_size - header_bytes_, fragment.size());
         std::memcpy(raw_header_.data() + header_bytes_, fragment.data(), count);
@@ -134,6 +138,7 @@ bool PageWalker::header_is_plausible() {
 bool PageWalker::finish_record(ByteSpan in_place, Lsn end) {
     if (std::exchange(tail_only_, false)) {
         valid_end_ = end;
+        rest_.ends = true;
         return true;
     }
     const std::uint32_t crc = crc32c(ByteSpan(raw_header_).first(record_header_size - sizeof header_.crc), crc_);

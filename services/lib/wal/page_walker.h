@@ -19,6 +19,13 @@ namespace coffer::wal {
 using RecordHandler = std::function<bool(const RecordView&)>;
 using RecordKinds = std::bitset<256>;  // by resource manager
 
+// What of a record lies at the head of the first page, its beginning being elsewhere.
+struct RecordRest {
+    std::uint64_t size = 0;
+    std::uint32_t crc32c = 0;
+    bool ends = false;  // it is all that was missing
+};
+
 class PageWalker {
   public:
     // Why the walk ended.
@@ -49,6 +56,13 @@ class PageWalker {
     [[nodiscard]] ByteSpan open_header() const noexcept {
         return within_record() && !tail_only_ ? ByteSpan(raw_header_).first(header_bytes_) : ByteSpan();
     }
+    // The same record's checksum as far as it was read (that of the header not), and how many bytes of it are missing.
+    [[nodiscard]] std::uint32_t open_crc() const noexcept { return crc_; }
+    [[nodiscard]] std::uint32_t open_remaining() const noexcept {
+        return within_record() && !tail_only_ ? remaining_ : 0;
+    }
+    // Of the record whose beginning was never seen; size 0 when there was none.
+    [[nodiscard]] const RecordRest& rest() const noexcept { return rest_; }
     // The last record was a switch: the rest of its segment is padding, which nobody reads. PostgreSQL clears it, but a
     // server that crashed between the switch record and that leaves what the recycled file held before.
     [[nodiscard]] bool in_padding() const noexcept { return switched_; }
@@ -83,6 +97,7 @@ class PageWalker {
     RecordHeader header_;
     std::uint32_t crc_ = 0;
     std::vector<std::byte> kept_;
+    RecordRest rest_;
 };
 
 }  // namespace coffer::wal

@@ -55,11 +55,16 @@ SegmentCheck SegmentChecker::result() {
     SegmentCheck check;
     check.valid_end = std::max(begin, walker.valid_end());
     check.timeline = walker.timeline();
+    check.rest_size = walker.rest().size;
+    check.rest_crc = walker.rest().crc32c;
+    check.rest_ends = walker.rest().ends;
     check.complete = walker.stop() == Stop::none && state_->taken == expected.size.bytes();
     if (check.complete) {
         if (walker.in_padding()) check.valid_end = end;
         const ByteSpan open = walker.open_header();
         check.open_header.assign(open.begin(), open.end());
+        check.open_crc = walker.open_crc();
+        check.open_remaining = walker.open_remaining();
         return check;
     }
     Damage reason = walker.stopped_at();

@@ -48,6 +48,12 @@ struct SegmentCheck {
     std::optional<Damage> damage;
     // Of the record that begins in a complete segment and goes on in the next one: its header, as far as it is here.
     std::vector<std::byte> open_header;
+    std::uint32_t open_crc = 0;        // of what follows the header
+    std::uint32_t open_remaining = 0;  // bytes of it in the segments that follow; 0 when there is no such record
+    // What of an earlier segment's record lies at the head: see RecordRest.
+    std::uint64_t rest_size = 0;
+    std::uint32_t rest_crc = 0;
+    bool rest_ends = false;
     // Why the walk ended at valid_end when the segment is not complete, also where that is normal ("record: empty").
     std::string end_reason;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "lib/base/error.h"
 #include "lib/restore/execute.h"
@@ -14,10 +15,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Two segments of 1 MB, of which the last has a flipped bit at its middle.
+constexpr std::size_t middle = 1 << 19;
+
+// Two segments of 1 MB, of which the last has a flipped bit there, or none.
 class Box {
   public:
-    Box() {
+    explicit Box(std::optional<std::size_t> flipped = middle) {
         char name[] = "/tmp/coffer-place-XXXXXX";
         root = ::mkdtemp(name);
         wal.fill_segment();
@@ -31,7 +34,7 @@ class Box {
             piece.file.name = piece.segment.name(plan.chain.size);
             piece.file.path = root / piece.file.name;
             std::string bytes = wal.segment(number);
-            if (number == 6) bytes[bytes.size() / 2] ^= 1;
+            if (number == 6 && flipped) bytes[*flipped] ^= 1;
             std::ofstream(piece.file.path) << bytes;
             plan.chain.pieces.push_back(std::move(piece));
         }
@@ -63,4 +66,11 @@ TEST(PlaceWal, TheLastSegmentIsProvenUpToWhereRecoveryEnds) {
     box.plan.chain.pieces.erase(box.plan.chain.pieces.begin());
     box.plan.chain.pieces.push_back(box.plan.chain.pieces.front());
     CHECK_THROWS(Error, box.prove(0.1));  // one behind which recovery goes on is proven whole
+}
+
+TEST(PlaceWal, ARecordThatLiesInTwoSegmentsIsProven) {
+    Box(std::nullopt).prove(1.4);
+    Box damaged(41);  // in what follows the first page's header: the rest of the record before
+    CHECK_THROWS(Error, damaged.prove(1.4));
+    damaged.prove(0.5);  // recovery does not come to it
 }
