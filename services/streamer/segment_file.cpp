@@ -1,13 +1,39 @@
 #include "streamer/segment_file.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/wal/page_header.h"
 
 namespace coffer::streamer {
+namespace {
+
+// The end of the content that lies at or behind position. Each page of WAL begins with a header, so the first page
+// that does not ends it.
+Lsn end_of_content(int fd, const wal::Segment& segment, wal::SegmentSize size, Lsn position, const Path& path) {
+    std::array<std::byte, wal::page_size> page;
+    Lsn end = position;
+    const Lsn first{position.value - position.value % page.size()};
+    for (Lsn at = first; at < segment.end(size); at = at + page.size()) {
+        const ssize_t got =
+            ::pread(fd, page.data(), page.size(), static_cast<off_t>(at.value - segment.begin(size).value));
+        if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
+        const auto empty = [](std::byte byte) { return byte == std::byte{0}; };
+        const auto bytes = std::span(page).first(static_cast<std::size_t>(got));
+        if (std::all_of(bytes.begin(), bytes.begin() + std::min<std::ptrdiff_t>(got, 4), empty)) break;
+        const auto last = std::find_if_not(bytes.rbegin(), bytes.rend(), empty);
+        end = std::max(end, at + static_cast<std::uint64_t>(bytes.rend() - last));
+    }
+    return end;
+}
+
+}  // namespace
 
 Path SegmentFile::partial_path(const Path& directory, const wal::Segment& segment, wal::SegmentSize size) {
     return directory / (segment.name(size) + ".partial");
@@ -20,7 +46,8 @@ SegmentFile::SegmentFile(const Path& directory, wal::Segment segment, wal::Segme
       segment_(segment),
       size_(size),
       written_(position),
-      synced_(position) {
+      synced_(position),
+      found_(position) {
     if (position < segment.begin(size) || position > segment.end(size)) {
         throw Error(ErrorCode::internal, "position is outside of the segment", segment.name(size));
     }
@@ -29,6 +56,7 @@ SegmentFile::SegmentFile(const Path& directory, wal::Segment segment, wal::Segme
         fd_ = files().open(path_, O_RDWR);
         files().allocate(fd_.get(), size.bytes(), path_);
         files().sync(fd_.get(), path_);
+        found_ = end_of_content(fd_.get(), segment_, size_, position, path_);
     } else {
         create(preallocator);
     }
@@ -69,7 +97,8 @@ DurableLsn SegmentFile::sync_data() {
         try {
             files().sync_data(fd_.get(), path_);
         } catch (...) {
-            const auto keep = static_cast<off_t>(synced_.value - segment_.begin(size_).value);
+            const Lsn end = std::max(synced_, found_);
+            const auto keep = static_cast<off_t>(end.value - segment_.begin(size_).value);
             if (::ftruncate(fd_.get(), keep) != 0)
                 log_error("cannot cut off what was not synced of {}", path_.string());
             throw;

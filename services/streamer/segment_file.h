@@ -8,7 +8,8 @@
 // Owned by one receiver thread. Errors: no_space (what was written keeps its place, the call can be repeated), io.
 // After an error of a sync nothing that was not durable before may be trusted: the kernel may have dropped it and yet
 // show it, and the next sync would succeed. So it is cut off, that nobody takes it for received, now or after a
-// restart.
+// restart. What the file held when it was opened stays: it was durable then, may have been acknowledged, and what is
+// received again over it is the same.
 #include <functional>
 #include <optional>
 
@@ -37,7 +38,7 @@ class SegmentFile {
     DurableLsn sync_data();
     // Gives the full segment its final name; returns when that is durable.
     void complete();
-    // Up to here the content was durable at the last sync; what lies behind it is not to be trusted when one fails.
+    // Up to here what was written is durable; what lies behind it is not to be trusted when a sync fails.
     [[nodiscard]] Lsn synced() const noexcept { return synced_; }
 
     // Makes a file that was found on disk, and its name, durable; end is where its valid content ends.
@@ -59,6 +60,7 @@ class SegmentFile {
     wal::SegmentSize size_;
     Lsn written_;
     Lsn synced_;
+    Lsn found_;  // where the content ended that was there already
     bool dirty_ = false;
     UniqueFd fd_;
 };

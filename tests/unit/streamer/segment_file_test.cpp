@@ -270,6 +270,27 @@ TEST(SegmentFile, WhatAFailedSyncLeftInMemoryIsCutOff) {
     STRCMP_EQUAL("durable", read_file(streaming() / "000000010000000000000003.partial")->c_str());
 }
 
+TEST(SegmentFile, AFailedSyncCutsNothingThatTheFileHeldBefore) {
+    const std::string held_before(10000, 'h');  // to be received again from its start
+    const std::string again(4000, 'h'), beyond(3000, 'n');
+    const Path partial = streaming() / "000000010000000000000003.partial";
+    {
+        SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+        file.write(as_byte_span(held_before));
+        (void)file.sync_data();
+    }
+    for (const std::string& received : {again, held_before + beyond}) {
+        SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+        file.write(as_byte_span(received));
+        FaultyFiles faulty;
+        faulty.fail_at = "sync data";
+        const ScopedFiles scope(faulty);
+        CHECK_THROWS(Error, file.sync_data());
+        STRCMP_EQUAL(held_before.c_str(), read_file(partial)->c_str());
+        CHECK(file.synced() == begin);
+    }
+}
+
 TEST(SegmentFile, NoWalIsHeldWhereThereIsNone) {
     CHECK(held().empty());
 }
