@@ -11,6 +11,8 @@ constexpr std::chrono::milliseconds one_moment{1};
 
 void ExposureMeter::heard(Lsn server_end, MonotonicTime now) {
     if (!connected_) return;
+    // Behind a silence it may be as old as that.
+    const MonotonicTime since = silent_ ? heard_at_ : now;
     heard_at_ = now;
     silent_ = false;
     if (server_end > durable_end_ && (behind_.empty() || server_end > behind_.back().server_end)) {
@@ -19,7 +21,7 @@ void ExposureMeter::heard(Lsn server_end, MonotonicTime now) {
             behind_.back().last_heard = now;
         } else {
             if (behind_.size() >= most_samples) merge(now);
-            behind_.push_back({server_end, now, now});
+            behind_.push_back({server_end, since, now});
         }
     }
     settle();

@@ -104,7 +104,7 @@ ByteSpan TailComparison::take(ByteSpan data) {
         throw Error(
             ErrorCode::server_mismatch,
             fmt::format("the histories have diverged: WAL of timeline {} differs at {} from what is held here up "
-                        "to {} is held",
+                        "to {}",
                         tail_.timeline, at.to_string(), tail_.end.to_string()),
             {}, diverged_remedy);
     }

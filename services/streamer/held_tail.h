@@ -10,16 +10,9 @@
 
 #include "lib/config/config.h"
 #include "lib/wal/segment_name.h"
+#include "streamer/diverged.h"
 
 namespace coffer::streamer {
-
-// What a person can do when histories have diverged (server_mismatch).
-inline constexpr const char* diverged_remedy =
-    "another server was promoted to the same timeline, or this one was set back to an older copy; nothing is taken "
-    "from "
-    "it. Let conninfo name the right server; if this is the right one, move the files of this timeline out of "
-    "streaming/ "
-    "and wals/ and take a new backup";
 
 struct HeldTail {
     TimelineId timeline = 0;

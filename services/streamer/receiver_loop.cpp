@@ -88,7 +88,7 @@ void ReceiverLoop::session() {
     if (state == ReceiverState::stopped || state == ReceiverState::streaming)
         context_.set_state(ReceiverState::connecting);
     lock_directory();
-    const HostChoice choice{lacking_, [this](const Upstream& upstream) { refuse_old_timeline(upstream); }};
+    const HostChoice choice{host_, lacking_, [this](const Upstream& upstream) { refuse_old_timeline(upstream); }};
     Upstream upstream = open_upstream(context_.server, context_.stop_fd, choice);
     if (std::exchange(host_, upstream.host) != upstream.host) {
         // What another one had removed says nothing of this one.
@@ -102,8 +102,12 @@ void ReceiverLoop::session() {
     try {
         stream(upstream, begin_of(upstream));
     } catch (const Error& error) {
-        if (!others_first(upstream, error)) throw;
-        throw Error(ErrorCode::server_unreachable, error.fact(), error.where(), "the other hosts are asked first");
+        const bool others = others_first(upstream, error);
+        if (!others && error.code() != ErrorCode::server_mismatch) throw;
+        const std::string remedy = others ? "the other hosts are asked first; " + error.remedy() : error.remedy();
+        // Which of them it was.
+        const std::string where = error.where().empty() ? upstream.conn.address() : error.where();
+        throw Error(others ? ErrorCode::server_unreachable : error.code(), error.fact(), where, remedy);
     }
 }
 
@@ -182,9 +186,11 @@ WalStream::Begin ReceiverLoop::begin_of(const Upstream& upstream) {
     const Start start = decide_start(question_of(upstream, held));
     report(upstream, start);
     WalStream::Begin begin{start.timeline, start.lsn, {}};
-    if (!start.continues_held) return begin;
-    begin.durable = held.at(start.timeline);
-    begin.tail = tail_of(upstream, start);
+    if (start.continues_held) {
+        begin.durable = held.at(start.timeline);
+        begin.tail = tail_of(upstream, start);
+    }
+    begin.compare_found = !begin.tail;
     return begin;
 }
 

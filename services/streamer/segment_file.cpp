@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/wal/page_header.h"
+#include "streamer/diverged.h"
 
 namespace coffer::streamer {
 namespace {
@@ -86,10 +90,25 @@ void SegmentFile::create(Preallocator* preallocator) {
 
 void SegmentFile::write(ByteSpan data) {
     if (data.size() > room()) throw Error(ErrorCode::internal, "write behind the end of the segment", path_.string());
+    if (comparing_ && written_ < found_) compare(data);
     dirty_ = true;
     files().write_at(fd_.get(), data, written_.value - segment_.begin(size_).value, path_);
     written_ = written_ + data.size();
     kill_point("streamer.segment.written");
+}
+
+void SegmentFile::compare(ByteSpan data) const {
+    data = data.first(std::min<std::uint64_t>(data.size(), found_.value - written_.value));
+    std::vector<std::byte> held(data.size());
+    const auto offset = static_cast<off_t>(written_.value - segment_.begin(size_).value);
+    const ssize_t got = ::pread(fd_.get(), held.data(), held.size(), offset);
+    if (got < 0) throw Error::from_errno(errno, "cannot read file", path_.string());
+    const auto differs = std::mismatch(data.begin(), data.end(), held.begin());
+    if (differs.first == data.end()) return;
+    const Lsn at = written_ + static_cast<std::uint64_t>(differs.first - data.begin());
+    throw Error(ErrorCode::server_mismatch,
+                fmt::format("the histories have diverged: WAL differs at {} from what is held here", at.to_string()),
+                path_.string(), diverged_remedy);
 }
 
 DurableLsn SegmentFile::sync_data() {
@@ -99,7 +118,8 @@ DurableLsn SegmentFile::sync_data() {
         } catch (...) {
             const Lsn end = std::max(synced_, found_);
             const auto keep = static_cast<off_t>(end.value - segment_.begin(size_).value);
-            if (::ftruncate(fd_.get(), keep) != 0)
+            // And of its full size again: what was held may end with zeros, which a reader must find.
+            if (::ftruncate(fd_.get(), keep) != 0 || ::ftruncate(fd_.get(), static_cast<off_t>(size_.bytes())) != 0)
                 log_error("cannot cut off what was not synced of {}", path_.string());
             throw;
         }

@@ -26,6 +26,9 @@ class SegmentFile {
     SegmentFile(const Path& directory, wal::Segment segment, wal::SegmentSize size, Lsn position,
                 Preallocator* preallocator);
     SegmentFile(SegmentFile&&) noexcept = default;
+    // What is written over what the file held before must be the same from now on, else write() throws server_mismatch
+    // and changes nothing.
+    void compare_with_found() noexcept { comparing_ = true; }
 
     [[nodiscard]] const wal::Segment& segment() const noexcept { return segment_; }
     [[nodiscard]] Lsn written() const noexcept { return written_; }
@@ -53,6 +56,7 @@ class SegmentFile {
 
   private:
     void create(Preallocator* preallocator);
+    void compare(ByteSpan data) const;
 
     Path directory_;
     Path path_;
@@ -61,6 +65,7 @@ class SegmentFile {
     Lsn written_;
     Lsn synced_;
     Lsn found_;  // where the content ended that was there already
+    bool comparing_ = false;
     bool dirty_ = false;
     UniqueFd fd_;
 };

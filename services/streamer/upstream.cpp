@@ -20,20 +20,23 @@ std::vector<std::string> hosts_of(const config::Server& server) {
     return pg::attempts_of(conninfo, {server.streaming_archiver_name, true, sender_timeout});
 }
 
-std::vector<std::size_t> order_of(std::size_t hosts, const std::set<std::size_t>& last) {
+std::vector<std::size_t> order_of(std::size_t hosts, std::size_t first, const std::set<std::size_t>& last) {
     std::vector<std::size_t> order;
+    if (first < hosts && !last.contains(first)) order.push_back(first);
     for (std::size_t host = 0; host < hosts; ++host)
-        if (!last.contains(host)) order.push_back(host);
+        if (!last.contains(host) && host != first) order.push_back(host);
     for (std::size_t host = 0; host < hosts; ++host)
         if (last.contains(host)) order.push_back(host);
     return order;
 }
 
-// Of two hosts' failures the one that tells more: that of a host which answered.
+// Of two hosts' failures: what both say. As long as one of them does not answer it may come back any moment, and a
+// person is not needed before all have answered.
 Error both(const Error& before, const Error& now) {
-    const bool answered = before.code() != ErrorCode::server_unreachable;
-    if (answered || now.code() != ErrorCode::server_unreachable) return answered ? before : now;
-    return Error(ErrorCode::server_unreachable, std::string(before.what()) + "; " + now.what(), "", before.remedy());
+    const bool gone = before.code() == ErrorCode::server_unreachable || now.code() == ErrorCode::server_unreachable;
+    const bool first_answered = before.code() != ErrorCode::server_unreachable;
+    return Error(gone ? ErrorCode::server_unreachable : before.code(), std::string(before.what()) + "; " + now.what(),
+                 "", first_answered ? before.remedy() : now.remedy());
 }
 
 // Servers before 15 tell of a slot only on an ordinary connection. Without one (the role may be allowed to replicate
@@ -144,7 +147,7 @@ Upstream open_host(const config::Server& server, int stop_fd, Upstream upstream,
 Upstream open_upstream(const config::Server& server, int stop_fd, const HostChoice& choice) {
     const auto hosts = hosts_of(server);
     std::optional<Error> failure;
-    for (const std::size_t host : order_of(hosts.size(), choice.last)) {
+    for (const std::size_t host : order_of(hosts.size(), choice.first, choice.last)) {
         try {
             Upstream upstream;
             upstream.conn = pg::PgConn::connect({hosts[host], server.streaming_archiver_name, true, stop_fd});

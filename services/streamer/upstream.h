@@ -28,6 +28,7 @@ struct Upstream {
 };
 
 struct HostChoice {
+    std::size_t first = 0;       // the one that answered last: one that does not answer costs its connect_timeout
     std::set<std::size_t> last;  // to be tried after all others
     // Throws for one that is not to be followed, which the error tells; then the others are tried.
     std::function<void(const Upstream&)> accept;

@@ -26,6 +26,7 @@ WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSiz
       size_(size),
       timeline_(begin.timeline),
       position_(begin.stream_from()),
+      compare_found_(begin.compare_found),
       held_(begin.durable),
       began_(std::move(began)),
       last_message_(context.clock.monotonic()),
@@ -126,6 +127,7 @@ void WalStream::store(ByteSpan data) {
                 segment_.emplace(context_.server.streaming_wals_directory, segment, size_, position_,
                                  &context_.preallocator);
             });
+            if (std::exchange(compare_found_, false)) segment_->compare_with_found();
         }
         const ByteSpan part = data.first(std::min<std::uint64_t>(data.size(), segment_->room()));
         with_room([&] { segment_->write(part); });

@@ -23,6 +23,8 @@ class WalStream {
         Lsn lsn;             // of the first byte to write
         DurableLsn durable;  // none when nothing before lsn is held
         std::optional<HeldTail> tail = {};
+        // Without a tail: what is received of the first segment over what its file holds must be the same.
+        bool compare_found = false;
         [[nodiscard]] Lsn stream_from() const noexcept { return tail ? tail->from : lsn; }
     };
     // began: called when what comes is found to go on from what is held, before the first byte is written.
@@ -59,7 +61,8 @@ class WalStream {
     ReceiverContext& context_;
     wal::SegmentSize size_;
     TimelineId timeline_;
-    Lsn position_;     // of the next byte expected
+    Lsn position_;  // of the next byte expected
+    bool compare_found_;
     DurableLsn held_;  // durable, and not yet compared with what the server has
     DurableLsn durable_;
     std::optional<TailComparison> comparison_;

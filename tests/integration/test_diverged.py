@@ -60,6 +60,29 @@ def set_back(primary):
     return primary.start()
 
 
+def test_a_server_set_back_is_refused_where_what_is_held_begins_within_a_record(primary, box):
+    # The one segment that is held begins with the rest of a record, so nothing before its end can be proven.
+    primary.query("select pg_logical_emit_message(false, 't', repeat('x', 17000000))")
+    primary.query("checkpoint")
+    primary.stop("fast")
+    primary.snapshot = primary.data + ".snapshot"
+    processes.run_as_user(["cp", "-a", primary.data, primary.snapshot])
+    primary.start()
+    box.add_server("main", primary, slot_name=None)
+    box.start("streamer")
+    box.wait_streaming(primary)
+    primary.query("create table history as select n, md5(n::text) from generate_series(1, 2000) n")
+    box.wait_durable(primary)
+    primary.stop("fast")
+    box.streamer.stop()
+    before = held(box)
+    set_back(primary)
+    primary.query("create table other as select n, md5(n::text) from generate_series(1, 9000) n")
+    box.streamer.start()
+    wait_refused(box, "diverged", "differs at")
+    assert held(box) == before
+
+
 def test_a_server_set_back_to_a_snapshot_is_refused_behind_and_beyond_what_is_held(box, streamed):
     box.streamer.stop()
     before = held(box)

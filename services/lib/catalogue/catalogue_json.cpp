@@ -1,4 +1,7 @@
 // What the catalogue keeps as JSON: identity.json and meta/<ID>-coffer.json.
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -78,7 +81,17 @@ void Catalogue::confirm_identity(const Identity& seen) const {
     }
     make_directories_durably(server_.backup_directory);
     const json object{{"systemid", std::to_string(seen.systemid)}, {"version", std::to_string(seen.major_version)}};
-    write_file_durably(server_.backup_directory / "identity.json", object.dump(4));
+    // Streamer and backup may both be the first to see the server: each has a file of its own, and one is the first.
+    const Path path = server_.backup_directory / "identity.json";
+    const Path own = server_.backup_directory / fmt::format(".identity.{}", ::getpid());
+    write_file_durably(own, object.dump(4));
+    const bool first = ::link(own.c_str(), path.c_str()) == 0;
+    const int error = errno;
+    files().unlink(own);
+    files().sync_directory(server_.backup_directory);
+    if (first) return;
+    if (error != EEXIST) throw Error::from_errno(error, "cannot create file", path.string());
+    confirm_identity(seen);
 }
 
 std::optional<Extra> Catalogue::extra(std::string_view backup_id) const {

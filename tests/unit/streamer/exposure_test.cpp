@@ -25,6 +25,16 @@ TEST(Exposure, IsTheTimeSinceAllWasKnownToBeHereBeforeTheFirstConnection) {
     LONGS_EQUAL(7, exposure(7s).count());
 }
 
+TEST(Exposure, DoesNotFallWhenTheFirstIsHeardBehindASilence) {
+    meter.connected(Lsn{100}, Lsn{100}, at(4s));
+    meter.silent();
+    LONGS_EQUAL(9, exposure(13s).count());
+    meter.heard(Lsn{900}, at(14s));
+    LONGS_EQUAL(10, exposure(14s).count());
+    meter.disconnected();
+    LONGS_EQUAL(16, exposure(20s).count());
+}
+
 TEST(Exposure, IsZeroWhileEverythingIsDurable) {
     meter.connected(Lsn{100}, Lsn{100}, at(10s));
     LONGS_EQUAL(0, exposure(500s).count());

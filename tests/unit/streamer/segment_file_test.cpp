@@ -287,8 +287,31 @@ TEST(SegmentFile, AFailedSyncCutsNothingThatTheFileHeldBefore) {
         const ScopedFiles scope(faulty);
         CHECK_THROWS(Error, file.sync_data());
         STRCMP_EQUAL(held_before.c_str(), read_file(partial)->c_str());
+        UNSIGNED_LONGS_EQUAL(one_mb.bytes(), std::filesystem::file_size(partial));
         CHECK(file.synced() == begin);
     }
+}
+
+TEST(SegmentFile, WhatIsReceivedAgainMayBeComparedWithWhatTheFileHolds) {
+    const Path partial = streaming() / "000000010000000000000003.partial";
+    {
+        SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+        file.write(as_byte_span("held before"));
+        (void)file.sync_data();
+    }
+    SegmentFile file(streaming(), segment, one_mb, begin, nullptr);
+    file.compare_with_found();
+    file.write(as_byte_span("held "));
+    try {
+        file.write(as_byte_span("after all"));
+        FAIL("taken");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::server_mismatch);
+    }
+    STRCMP_EQUAL("held before", read_file(partial)->c_str());
+    file.write(as_byte_span("before and more"));
+    STRCMP_EQUAL("held before and more", read_file(partial)->c_str());
+    UNSIGNED_LONGS_EQUAL(one_mb.bytes(), std::filesystem::file_size(partial));
 }
 
 TEST(SegmentFile, NoWalIsHeldWhereThereIsNone) {
