@@ -20,6 +20,8 @@ constexpr std::uint8_t info_mask = 0xF0, info_create = 0x00;
 // when the plan was made.
 Lsn end_of(const Plan& plan) {
     if (plan.target.standby_mode || plan.target.kind == TargetKind::end) return {};
+    // It stops right behind the record of the last transaction (settings.cpp).
+    if (plan.end.last_transaction) return *plan.end.last_transaction + 1;
     return plan.target.kind == TargetKind::immediate ? plan.backup.end_xlog : plan.end.end;
 }
 

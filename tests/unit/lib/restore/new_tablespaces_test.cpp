@@ -112,6 +112,21 @@ TEST(NewTablespaces, IsNoneBehindATargetButOneWhereRecoveryGoesOn) {
     }
 }
 
+TEST(NewTablespaces, IsNoneBetweenTheLastTransactionAndATime) {
+    for (const bool before : {true, false}) {
+        Box box;
+        box.plan.target.kind = TargetKind::time;
+        box.wal.filler(100);
+        const Lsn transaction = box.wal.position();
+        if (!before) box.plan.end.last_transaction = transaction;
+        box.wal.filler(100);
+        box.create(9, "/somewhere/else");
+        if (before) box.plan.end.last_transaction = box.wal.position();
+        box.plan.end.end = box.wal.position() + 1000;
+        LONGS_EQUAL(before ? 1 : 0, box.found().size());
+    }
+}
+
 TEST(NewTablespaces, ReplayKeepsOneOfTheBackupOnlyWhereItWas) {
     Box box;
     box.create(7, box.root / "known");
