@@ -108,6 +108,31 @@ struct OpenRecord {
     std::uint64_t remaining = 0;
 };
 
+// With all of its parts.
+bool is_whole(const OpenRecord& record) {
+    wal::RawRecordHeader raw;
+    std::copy(record.header.begin(), record.header.end(), raw.begin());
+    const std::uint32_t expected = wal::read_record_header(raw).crc;
+    return record.remaining == 0 &&
+           crc32c(ByteSpan(record.header).first(wal::record_header_size - sizeof expected), record.crc) == expected;
+}
+
+// The header itself lies in two pieces: its rest is the first thing in the next one, and not of what the checksum there
+// should count. False when the record has nothing else, or the next piece does not go on with it.
+bool complete_split_header(const Plan& plan, const config::Server& server, std::size_t index,
+                           std::vector<wal::SegmentCheck>& checks) {
+    wal::SegmentCheck& check = checks[index];
+    wal::SegmentCheck& next = checks[index + 1];
+    const std::size_t missing = wal::record_header_size - check.open_header.size();
+    complete_header(plan, server, index + 1, check.open_header);
+    if (check.open_header.size() < wal::record_header_size || next.rest_size <= missing) return false;
+    next.rest_size -= missing;
+    next.rest_crc ^= crc32c_joined(crc32c(ByteSpan(check.open_header).last(missing)), 0, next.rest_size);
+    check.open_remaining -= static_cast<std::uint32_t>(missing);
+    check.open_crc = 0;
+    return true;
+}
+
 // Records that lie in several pieces, each of which was read by itself: are they whole? One that recovery does not come
 // to may be anything; so may one that the server gave up in a crash.
 void prove_records_between(const Plan& plan, const config::Server& server, std::vector<wal::SegmentCheck>& checks) {
@@ -119,36 +144,18 @@ void prove_records_between(const Plan& plan, const config::Server& server, std::
             open->crc = crc32c_joined(open->crc, check.rest_crc, check.rest_size);
             open->remaining -= std::min(open->remaining, check.rest_size);
             const bool reached = !plan.end.end.valid() || open->start < plan.end.end;
-            const auto raw = ByteSpan(open->header);
-            wal::RawRecordHeader bytes;
-            std::copy(raw.begin(), raw.end(), bytes.begin());
-            const wal::RecordHeader header = wal::read_record_header(bytes);
-            const std::uint32_t crc = crc32c(raw.first(wal::record_header_size - sizeof header.crc), open->crc);
-            if (check.rest_ends && reached && (open->remaining != 0 || crc != header.crc)) {
-                throw Error(
-                    ErrorCode::corrupt,
-                    fmt::format("the record at {} is damaged: it lies in wal segment {} and those before",
-                                open->start.to_string(), plan.chain.pieces[index].segment.name(plan.chain.size)),
-                    plan.chain.pieces[index].file.path.string(), fetch_again);
+            if (check.rest_ends && reached && !is_whole(*open)) {
+                const WalPiece& piece = plan.chain.pieces[index];
+                throw Error(ErrorCode::corrupt,
+                            fmt::format("the record at {} is damaged: it lies in wal segment {} and those before",
+                                        open->start.to_string(), piece.segment.name(plan.chain.size)),
+                            piece.file.path.string(), fetch_again);
             }
             if (check.rest_ends) open.reset();
         }
         if (check.open_remaining == 0) continue;
         if (check.open_header.size() < wal::record_header_size) {
-            // The header itself lies in two: its rest is the first thing in the next piece, and not of the text.
-            if (index + 1 == checks.size()) continue;
-            const std::size_t missing = wal::record_header_size - check.open_header.size();
-            complete_header(plan, server, index + 1, check.open_header);
-            if (check.open_header.size() < wal::record_header_size) continue;
-            const ByteSpan rest = ByteSpan(check.open_header).last(missing);
-            wal::SegmentCheck& next = checks[index + 1];
-            if (next.rest_size < missing) continue;
-            // Of "rest + text" only the text counts: what the rest adds is taken out again.
-            next.rest_size -= missing;
-            next.rest_crc ^= crc32c_joined(crc32c(rest), 0, next.rest_size);
-            check.open_remaining -= static_cast<std::uint32_t>(missing);
-            check.open_crc = 0;
-            if (next.rest_size == 0) continue;
+            if (index + 1 == checks.size() || !complete_split_header(plan, server, index, checks)) continue;
         }
         open = OpenRecord{check.valid_end, check.open_header, check.open_crc, check.open_remaining};
     }

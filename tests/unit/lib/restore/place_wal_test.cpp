@@ -20,10 +20,15 @@ constexpr std::size_t middle = 1 << 19;
 // Two segments of 1 MB, of which the last has a flipped bit there, or none.
 class Box {
   public:
-    explicit Box(std::optional<std::size_t> flipped = middle) {
+    // before_end: how many bytes of the record that lies in both are in the first.
+    explicit Box(std::optional<std::size_t> flipped = middle, std::optional<std::uint64_t> before_end = {}) {
         char name[] = "/tmp/coffer-place-XXXXXX";
         root = ::mkdtemp(name);
-        wal.fill_segment();
+        if (before_end) {
+            fill_up_to(*before_end);
+        } else {
+            wal.fill_segment();
+        }
         wal.fill_segment();
         plan.identity = {wal.options().system_identifier, 15};
         plan.chain.size = wal.options().size;
@@ -46,6 +51,21 @@ class Box {
         plan.end.end = Lsn{plan.chain.begin().value + distance};
         NewTablespaces tablespaces(plan);
         prove_wal(plan, server, CopyControl(), tablespaces);
+    }
+
+    // Records up to so many bytes before the segment's end, and one that goes on behind it.
+    void fill_up_to(std::uint64_t before_end) {
+        const std::uint64_t size = wal.options().size.bytes();
+        const auto left = [&](const test::WalBuilder& builder) { return size - builder.position().value % size; };
+        while (left(wal) > 6000) wal.filler(1000);
+        for (std::size_t bytes = 100;; bytes += 4) {
+            test::WalBuilder longer(wal);
+            longer.filler(bytes);
+            if (left(longer) != before_end) continue;
+            wal = longer;
+            break;
+        }
+        wal.filler(5000);
     }
 
     Path root;
@@ -73,4 +93,14 @@ TEST(PlaceWal, ARecordThatLiesInTwoSegmentsIsProven) {
     Box damaged(41);  // in what follows the first page's header: the rest of the record before
     CHECK_THROWS(Error, damaged.prove(1.4));
     damaged.prove(0.5);  // recovery does not come to it
+}
+
+TEST(PlaceWal, ItsHeaderMayLieInBothSegments) {
+    for (const std::uint64_t before_end : {8, 16, 24, 32, 1000}) {
+        Box(std::nullopt, before_end).prove(1.4);
+        for (const std::size_t flipped : {41, 60, 4000}) {
+            Box damaged(flipped, before_end);
+            CHECK_THROWS(Error, damaged.prove(1.4));
+        }
+    }
 }
