@@ -58,7 +58,7 @@ class Box {
         const std::uint64_t size = wal.options().size.bytes();
         const auto left = [&](const test::WalBuilder& builder) { return size - builder.position().value % size; };
         while (left(wal) > 6000) wal.filler(1000);
-        for (std::size_t bytes = 100;; bytes += 4) {
+        for (std::size_t bytes = left(wal) - before_end - 100;; bytes += 4) {  // headers take the rest
             test::WalBuilder longer(wal);
             longer.filler(bytes);
             if (left(longer) != before_end) continue;
