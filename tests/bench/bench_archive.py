@@ -9,6 +9,12 @@ from lib.postgres import Postgres
 
 COUNT = int(os.environ.get("COFFER_BENCH_SEGMENTS", "200"))
 BARMAN_COUNT = 40
+stored = {}  # MB a segment, by contestant
+
+
+def note_stored(name, directory, count):
+    """What it made of the segments; every file of the directory is one of them, or small."""
+    stored[name] = sum(os.path.getsize(os.path.join(d, f)) for d, _, names in os.walk(directory) for f in names) / count / 1e6
 
 
 def coffer(source, names):
@@ -25,13 +31,15 @@ def coffer(source, names):
     cpu = lab.cpu_seconds_of(box.archiver.process.pid)
     assert len(box.wals("main")) == len(names), "not everything was archived"
     box.stop()
+    note_stored("coffer zstd", os.path.join(box.path("main"), "wals"), len(names))
     return lab.Figures(wall / len(names), cpu / len(names))
 
 
 def zstd(source, names):
     target = lab.place("archive-zstd")
-    figures = lab.timed(processes.AS_USER + ["zstd", "-q", "-4", "-T2", "--output-dir-flat", target,
+    figures = lab.timed(processes.AS_USER + ["zstd", "-q", "-T2", "--output-dir-flat", target,
                                              *(os.path.join(source, n) for n in names)])
+    note_stored("zstd -T2", target, len(names))
     return lab.Figures(figures.wall / len(names), figures.cpu / len(names))
 
 
@@ -42,6 +50,7 @@ def barman(source, names):
     figures = lab.timed(lab.in_peers(["barman", "-c", configuration, "archive-wal", "main"]))
     done = sum(len(n) for _, _, n in os.walk(os.path.join(home, "main", "wals"))) - 1
     assert done >= BARMAN_COUNT, f"Barman archived {done}"
+    note_stored("barman gzip", os.path.join(home, "main", "wals"), BARMAN_COUNT)
     return lab.Figures(figures.wall / BARMAN_COUNT, figures.cpu / BARMAN_COUNT)
 
 
@@ -66,6 +75,7 @@ def pgbackrest(source, names):
     push = " ".join(["pgbackrest", *options, "--compress-type=zst", "--compress-level=3", "--archive-async", f"--spool-path={spool}", "--process-max=2", "archive-push"])
     script = f'for name; do {push} "{wal}/$name" && rm -f "{wal}/archive_status/$name.ready" || exit 1; done'
     figures = lab.timed(lab.in_peers(["sh", "-c", script, "push", *names]))
+    note_stored("pgbackrest async zst 3", repository, len(names))
     return lab.Figures(figures.wall / len(names), figures.cpu / len(names))
 
 
@@ -73,14 +83,14 @@ def main():
     lab.warm_memory()
     peer = lab.server("archive-peer", archive_mode="on", archive_command="true")
     source, names, _ = lab.wal_segments(COUNT, "archive-segments", peer)
-    contestants = [("coffer zstd", coffer), ("zstd -4 -T2", zstd), ("pgbackrest async zst 3", pgbackrest), ("barman gzip", barman)]
+    contestants = [("coffer zstd", coffer), ("zstd -T2", zstd), ("pgbackrest async zst 3", pgbackrest), ("barman gzip", barman)]
     results = lab.in_turn(lab.RUNS, *((name, lambda f=function: f(source, names)) for name, function in contestants))
-    rows = [[name, 1 / lab.median_of(figures), lab.median_of(figures, "cpu") * 1000,
-             1 / lab.ratio(results, name, "zstd -4 -T2"), 1 / lab.ratio(results, name, "barman gzip")]
+    rows = [[name, 1 / lab.median_of(figures), lab.median_of(figures, "cpu") * 1000, stored[name],
+             1 / lab.ratio(results, name, "zstd -T2"), 1 / lab.ratio(results, name, "barman gzip")]
             for name, figures in results.items()]
     versions = f"Barman {lab.peers_version('barman')}, pgBackRest {lab.peers_version('pgbackrest')}"
     lab.table(f"Archiving {COUNT} waiting segments of 16 MB ({versions})",
-              ["tool", "segments/s", "CPU ms/segment", "speed against zstd -T2", "speed against Barman's gzip"], rows)
+              ["tool", "segments/s", "CPU ms/segment", "MB/segment", "speed against zstd -T2", "speed against Barman's gzip"], rows)
 
 
 try:

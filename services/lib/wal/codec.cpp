@@ -29,7 +29,7 @@ constexpr std::array<Levels, 6> levels{{
     {Codec::gzip, 1, 6, 9},
     {Codec::bzip2, 1, 5, 9},
     {Codec::xz, 1, 3, 5},
-    {Codec::zstd, 1, 4, 9},
+    {Codec::zstd, 1, zstd_for_wal, 9},
     {Codec::lz4, 0, 6, 10},
 }};
 

@@ -87,14 +87,18 @@ TEST(Codec, GivesBackWhatWasCompressedAtEveryLevel) {
     }
 }
 
-TEST(Codec, TakesEmptyAndTinyAndPlainData) {
+TEST(Codec, TakesEmptyTinyPlainAndLargeData) {
     for (const Case& c : cases) {
         for (const std::string& data : {std::string(), std::string("x"), std::string(256 * 1024, 'y')}) {
             packed(path, data, c.codec, level_of(c.codec, "medium"));
             CHECK_TEXT(decompress_file(path, 1 << 20) == data, c.name);
         }
     }
-    const std::string data = sample(300'000);
+    const std::string data = sample(3'000'000);
+    for (const Case& c : cases) {
+        packed(path, data, c.codec, level_of(c.codec, "medium"));
+        CHECK_TEXT(decompress_file(path, data.size()) == data, c.name);
+    }
     CHECK(packed(path, data, Codec::none, 0) == data);
     CHECK(decompress_file(path, data.size()) == data);
 }
@@ -174,6 +178,7 @@ TEST(Codec, UnderstandsLevelsAsBarmanDoes) {
     LONGS_EQUAL(9, level_of(Codec::zstd, "high"));
     LONGS_EQUAL(10, level_of(Codec::lz4, "high"));
     LONGS_EQUAL(-3, level_of(Codec::zstd, "-3"));
+    LONGS_EQUAL(zstd_for_wal, level_of(Codec::zstd, "medium"));
     LONGS_EQUAL(0, level_of(Codec::none, "7"));
     for (const auto& [codec, level] :
          {std::pair(Codec::gzip, "10"), std::pair(Codec::gzip, "0"), std::pair(Codec::zstd, "23"),
