@@ -9,6 +9,7 @@
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/pages.h"
+#include "lib/wal/proof.h"
 #include "streamer/segment_file.h"
 
 namespace coffer::streamer {
@@ -75,6 +76,7 @@ void read_into(Window& window, const Path& file, Lsn address) {
 std::optional<HeldTail> read_held_tail(const config::Server& server, wal::SegmentSize size, TimelineId timeline,
                                        Lsn end, Lsn not_before) {
     Window window(end);
+    std::vector<Path> whole;
     // With two pages before end, and so with the segment before where end is just behind its boundary.
     const Lsn first{end.value - std::min<std::uint64_t>(end.value, wal::page_size + 1)};
     for (auto segment = wal::Segment::containing(timeline, first, size); segment.begin(size) < end;
@@ -82,6 +84,7 @@ std::optional<HeldTail> read_held_tail(const config::Server& server, wal::Segmen
         if (segment.begin(size) < not_before) continue;
         const auto file = file_of(server, size, segment);
         if (!file) continue;
+        if (wal::kind_of(file->filename().string()) == wal::FileKind::segment) whole.push_back(*file);
         try {
             read_into(window, *file, segment.begin(size));
         } catch (const Error& error) {
@@ -90,7 +93,16 @@ std::optional<HeldTail> read_held_tail(const config::Server& server, wal::Segmen
             return std::nullopt;
         }
     }
-    return std::move(window).tail(timeline);
+    auto tail = std::move(window).tail(timeline);
+    if (tail) tail->whole = std::move(whole);
+    return tail;
+}
+
+std::optional<Path> damaged_file(const HeldTail& tail, wal::SegmentSize size) {
+    const auto damaged = std::find_if(tail.whole.begin(), tail.whole.end(),
+                                      [&](const Path& file) { return !wal::is_sound(file, size, {}); });
+    if (damaged == tail.whole.end()) return std::nullopt;
+    return *damaged;
 }
 
 ByteSpan TailComparison::take(ByteSpan data) {

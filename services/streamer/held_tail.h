@@ -20,12 +20,17 @@ struct HeldTail {
     std::vector<std::byte>
         content;  // at least one page with records; what follows up to end is the padding of a switch
     Lsn end;      // of what is held
+    std::vector<Path> whole;  // segments that were read for it, but for an unfinished one, whose records are proven
 };
 
 // The page that holds the last records before end and the page before it, from not_before on; end must be held. nullopt
 // where that cannot be read, or begins before not_before. Memory is three pages. Never throws for a file's content.
 std::optional<HeldTail> read_held_tail(const config::Server& server, wal::SegmentSize size, TimelineId timeline,
                                        Lsn end, Lsn not_before);
+
+// The first of its segments that is not what the server once sent (its checksum, or its records, tell); nullopt when all
+// are. Reads them whole. Throws io.
+std::optional<Path> damaged_file(const HeldTail& tail, wal::SegmentSize size);
 
 // Compares a stream that begins at the tail's start with the tail.
 class TailComparison {

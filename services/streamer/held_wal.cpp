@@ -1,7 +1,5 @@
 #include "streamer/held_wal.h"
 
-#include <charconv>
-
 #include "lib/base/error.h"
 #include "streamer/segment_file.h"
 
@@ -84,31 +82,6 @@ std::optional<DurableLsn> end_of_row(const HeldWalQuestion& question, const Segm
 }
 
 }  // namespace
-
-TimelineId newest_timeline(const Path& streaming, const Path& archive) {
-    TimelineId newest = 0;
-    std::error_code absent;
-    const auto look_at = [&newest](const std::string& name) {
-        TimelineId timeline = 0;
-        const auto [end, error] = std::from_chars(name.data(), name.data() + 8, timeline, 16);
-        if (error == std::errc{} && end == name.data() + 8) newest = std::max(newest, timeline);
-    };
-    for (const auto& entry : std::filesystem::directory_iterator(streaming, absent)) {
-        const std::string name = entry.path().filename().string();
-        const auto kind = wal::kind_of(name);
-        if (kind == wal::FileKind::segment || kind == wal::FileKind::partial) look_at(name);
-    }
-    for (const auto& entry : std::filesystem::directory_iterator(archive, absent)) {
-        const std::string name = entry.path().filename().string();
-        if (name.size() != 16) continue;
-        for (const auto& file : std::filesystem::directory_iterator(entry.path(), absent)) {
-            if (wal::kind_of(file.path().filename().string()) != wal::FileKind::segment) continue;
-            look_at(name);
-            break;
-        }
-    }
-    return newest;
-}
 
 std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question) {
     NewestByTimeline newest;

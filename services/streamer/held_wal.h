@@ -29,9 +29,6 @@ struct HeldWalQuestion {
     std::function<void(const wal::Segment& segment)> not_synced = {};
 };
 
-// By the names alone; 0 where nothing is held.
-TimelineId newest_timeline(const Path& streaming, const Path& archive);
-
 std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question);
 
 }  // namespace coffer::streamer

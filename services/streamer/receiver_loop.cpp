@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 #include "lib/wal/segment_check.h"
+#include "streamer/followed_timeline.h"
 #include "streamer/held_wal.h"
 #include "streamer/proven_end.h"
 #include "streamer/timeline_seed.h"
@@ -135,7 +136,7 @@ void ReceiverLoop::lock_directory() {
 
 // An old primary that came back: what it writes is not what the newer timeline's server writes.
 void ReceiverLoop::refuse_old_timeline(const Upstream& upstream) const {
-    const TimelineId held = newest_timeline(context_.server.streaming_wals_directory, context_.server.wals_directory);
+    const TimelineId held = newest_followed(context_.server);
     const TimelineId theirs = upstream.identity.timeline;
     if (theirs >= held) return;
     // Another host, or a standby's own upstream, may mend it.
@@ -181,9 +182,14 @@ StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const std::map
     return question;
 }
 
-WalStream::Begin ReceiverLoop::begin_of(const Upstream& upstream) {
+WalStream::Begin ReceiverLoop::begin_of(Upstream& upstream) {
     const auto held = held_of(upstream);
-    const Start start = decide_start(question_of(upstream, held));
+    Start start = decide_start(question_of(upstream, held));
+    if (start.server_behind) {
+        // It told its end before: meanwhile archive_command may have brought what was written since.
+        upstream.identity.flush_position = pg::identify_system(upstream.conn).flush_position;
+        start = decide_start(question_of(upstream, held));
+    }
     report(upstream, start);
     WalStream::Begin begin{start.timeline, start.lsn, {}};
     if (start.continues_held) {
@@ -240,6 +246,7 @@ void ReceiverLoop::record_gap(const wal::WalGap& gap) {
 }
 
 void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection) {
+    compare_from_ = Lsn{};
     context_.exposure.connected(upstream.identity.flush_position, begin.durable.lsn(),
                                 same_connection ? context_.clock.monotonic() : upstream.asked_at);
     context_.board.update([&](ReceiverStatus& status) {
@@ -252,6 +259,15 @@ void ReceiverLoop::streaming_began(const Upstream& upstream, const WalStream::Be
     });
     context_.set_state(ReceiverState::streaming);
     log_info("{}: streaming timeline {} from {}", context_.server.name, begin.timeline, begin.lsn.to_string());
+}
+
+// Without room for the note streaming goes on: it is made at the next connection.
+void ReceiverLoop::note_timeline(TimelineId timeline) const {
+    try {
+        note_followed(context_.server, timeline);
+    } catch (const Error& error) {
+        log_warning("{}: cannot note that timeline {} is streamed: {}", context_.server.name, timeline, error.what());
+    }
 }
 
 // Where streaming begins at the first segment of a timeline.
@@ -268,11 +284,13 @@ void ReceiverLoop::seed(const Upstream& upstream, const WalStream::Begin& begin)
 
 std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalStream::Begin& begin,
                                                   wal::SegmentSize size) {
+    const MonotonicTime started = context_.clock.monotonic();
     const auto settle = [&] {
+        // One that lasted may be followed by the next at once, however often that happens.
+        if (context_.clock.monotonic() - started >= longest_pause) pause_ = milliseconds(0);
         // Received is not enough: where syncing fails, the next attempt must not follow at once.
         if (!(stream.durable().lsn() > begin.durable.lsn())) return;
         removed_ = Removed::nothing;
-        compare_from_ = Lsn{};
         lacking_.clear();
         pause_ = milliseconds(0);
         last_logged_.clear();
@@ -283,7 +301,9 @@ std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalSt
         return next;
     } catch (const Error& error) {
         settle();
-        if (error.code() != ErrorCode::wal_gap || !stream.comparing()) throw;
+        if (!stream.comparing()) throw;
+        if (error.code() == ErrorCode::server_mismatch) mind_damaged_tail(begin, size);
+        if (error.code() != ErrorCode::wal_gap) throw;
         // Only what was to be compared is gone, as far as one knows: next time with less of it, in the end with none.
         const Lsn last_segment{begin.lsn.value - begin.lsn.value % size.bytes()};
         compare_from_ = begin.tail->from < last_segment ? last_segment : begin.lsn;
@@ -294,6 +314,15 @@ std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalSt
         settle();
         throw;
     }
+}
+
+// What differs may be the file here: then it is no judge, and the next session compares nothing with it.
+void ReceiverLoop::mind_damaged_tail(const WalStream::Begin& begin, wal::SegmentSize size) {
+    const auto damaged = damaged_file(*begin.tail, size);
+    if (!damaged) return;
+    compare_from_ = begin.lsn;
+    throw Error(ErrorCode::server_unreachable, "a segment held here is damaged, and cannot be compared with what comes",
+                damaged->string(), "streaming goes on without; look at the disk, and take a new backup");
 }
 
 void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
@@ -316,6 +345,7 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
         if (answer.status() == PGRES_COPY_BOTH) {
             const auto began = [&] {
                 store_histories(context_.server, upstream.histories);
+                note_timeline(std::max(begin.timeline, upstream.path.present()));
                 streaming_began(upstream, begin, same_connection);
             };
             WalStream stream(upstream.conn, context_, upstream.size, begin, began);

@@ -21,12 +21,14 @@ class ReceiverLoop {
     void stream(Upstream& upstream, WalStream::Begin begin);
     std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
     [[nodiscard]] std::optional<HeldTail> tail_of(const Upstream& upstream, const Start& start) const;
-    WalStream::Begin begin_of(const Upstream& upstream);
+    WalStream::Begin begin_of(Upstream& upstream);
     [[nodiscard]] StartQuestion question_of(const Upstream& upstream,
                                             const std::map<TimelineId, DurableLsn>& held) const;
     [[nodiscard]] std::map<TimelineId, DurableLsn> held_of(const Upstream& upstream) const;
+    void mind_damaged_tail(const WalStream::Begin& begin, wal::SegmentSize size);
     void report(const Upstream& upstream, const Start& start);
     void seed(const Upstream& upstream, const WalStream::Begin& begin) const;
+    void note_timeline(TimelineId timeline) const;
     void record_gap(const wal::WalGap& gap);
     void streaming_began(const Upstream& upstream, const WalStream::Begin& begin, bool same_connection);
     // How long to wait before the next session.

@@ -1,11 +1,14 @@
 #include "streamer/upstream.h"
 
+#include <limits>
+
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/pg/conninfo.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
+#include "lib/wal/timeline_history.h"
 #include "streamer/held_tail.h"
 
 namespace coffer::streamer {
@@ -81,9 +84,23 @@ bool is_held(const config::Server& server, const std::string& history) {
            std::filesystem::exists(server.streaming_wals_directory / history, ignored);
 }
 
+constexpr std::uint64_t most_of_history = 16 << 20;
+
 void compare_history(const config::Server& server, const pg::HistoryFile& theirs) {
     const auto ours = wal::find_now(server, theirs.name, false);
-    if (!ours || wal::decompress_file(ours->path, 16 << 20) == theirs.content) return;
+    if (!ours) return;
+    try {
+        const std::string content = wal::decompress_file(ours->path, most_of_history);
+        if (content == theirs.content) return;
+        // Compressed or encrypted with what Barman knows and Coffer does not, or damaged: it says nothing.
+        const std::string where = ours->path.string();
+        const auto history = wal::TimelineHistory::parse(content, std::numeric_limits<TimelineId>::max(), where);
+        if (history.ancestors.empty()) throw Error(ErrorCode::corrupt, "timeline history is empty", where);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::corrupt && error.code() != ErrorCode::not_supported) throw;
+        log_warning("{}: {} cannot be compared with the server's: {}", server.name, theirs.name, error.full_text());
+        return;
+    }
     throw Error(ErrorCode::server_mismatch, "the histories have diverged: the server has another " + theirs.name,
                 ours->path.string(), diverged_remedy);
 }

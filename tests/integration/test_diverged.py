@@ -32,10 +32,19 @@ def wait_refused(box, *words):
     waiting.until(refused, f"failed with {words}", 30, [box.streamer.process])
 
 
-def assert_exposed_and_untouched(box, server, before):
+def hold_nothing_unfinished(box):
+    for name in os.listdir(box.path("main", "streaming")):
+        if name.endswith(".partial"):
+            os.unlink(box.path("main", "streaming", name))
+
+
+def assert_exposed_and_untouched(box, server, before, with_slot=True):
     assert box.property("streamer", "main", "ExposureUSec") > 0
     assert held(box) == before
-    assert server.value("select count(*) from pg_stat_replication where flush_lsn is not null") == 0
+    # A confirmed position would have moved the slot, which was made with that of the last checkpoint. Where the history
+    # files tell already, none is made.
+    slots = server.query("select restart_lsn <= (select redo_lsn from pg_control_checkpoint()) from pg_replication_slots")
+    assert bool(slots) == with_slot and all(unmoved for (unmoved,) in slots)
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def streamed(primary, box):
     primary.snapshot = primary.data + ".snapshot"
     processes.run_as_user(["cp", "-a", primary.data, primary.snapshot])
     primary.start()
-    box.add_server("main", primary, slot_name=None)
+    box.add_server("main", primary)
     box.start("streamer")
     box.wait_streaming(primary)
     primary.query("create table history as select n, md5(n::text) from generate_series(1, 2000) n")
@@ -110,6 +119,7 @@ def promote_two(place, primary):
     primary.stop("fast")
     for standby in standbys:
         standby.promote()
+        standby.query("checkpoint")
     return standbys
 
 
@@ -133,7 +143,7 @@ def test_two_servers_promoted_to_one_timeline_are_told_apart(place, primary, box
     box.add_server("main", second)
     box.streamer.start()
     wait_refused(box, "diverged", "differs at" if same_point else "another 00000002.history")
-    assert_exposed_and_untouched(box, second, before)
+    assert_exposed_and_untouched(box, second, before, with_slot=same_point)
     if same_point:
         # Nor is the history of a further timeline kept, which a recovery would follow.
         second.stop("fast")
@@ -157,9 +167,7 @@ def test_wal_that_the_server_removed_is_not_compared_and_streaming_goes_on(box, 
     first = primary.switch_wal()
     box.wait_archived("main", first)
     box.streamer.stop()
-    for name in os.listdir(box.path("main", "streaming")):
-        if name.endswith(".partial"):
-            os.unlink(box.path("main", "streaming", name))
+    hold_nothing_unfinished(box)
     primary.query("select pg_logical_emit_message(false, 'test', repeat('x', 100)); checkpoint")
     primary.query("checkpoint")
     waiting.until(lambda: not os.path.exists(os.path.join(primary.data, "pg_wal", first)), "the segment is gone", 10)
@@ -169,3 +177,47 @@ def test_wal_that_the_server_removed_is_not_compared_and_streaming_goes_on(box, 
     assert "was to be compared with" in box.streamer.log_tail()
     assert not box.property("streamer", "main", "LastGap")
     assert not box.holes("main")
+
+
+def test_an_archived_segment_that_rotted_is_no_judge(box, primary):
+    box.add_server("main", primary, compression="none")
+    box.start("streamer", "archiver")
+    box.wait_streaming(primary)
+    primary.query("create table history as select n, md5(n::text) from generate_series(1, 2000) n")
+    last = primary.switch_wal()
+    box.wait_archived("main", last)
+    box.streamer.stop()
+    hold_nothing_unfinished(box)
+    path = box.path("main", "wals", last[:16], last)
+    with open(path, "r+b") as file:
+        content = file.read()
+        at = len(content.rstrip(b"\0")) - 20  # in the last record
+        file.seek(at)
+        file.write(bytes([content[at] ^ 1]))
+    box.streamer.start()
+    box.wait_streaming(primary)
+    box.wait_durable(primary)
+    assert "is damaged, and cannot be compared" in box.streamer.log_tail()
+
+
+def test_a_promoted_clone_with_the_same_archive_command_does_not_keep_its_origin_from_being_streamed(place, box, primary):
+    clone = primary.standby(os.path.join(place, "clone")).start()
+    box.add_server("main", primary, archiver="on")
+    box.start("streamer", "archiver")
+    primary.query("create table common as select 1 as n")
+    box.wait_durable(primary)
+    clone.promote()
+    clone.query("create table of_clone as select 1 as n")
+    theirs = clone.switch_wal()
+    assert theirs.startswith("00000002")
+    incoming = box.path("main", "incoming")
+    for name in ("00000002.history", theirs):
+        processes.run_as_user(["cp", os.path.join(clone.data, "pg_wal", name), os.path.join(incoming, f".{name}.tmp")])
+        os.rename(os.path.join(incoming, f".{name}.tmp"), os.path.join(incoming, name))
+    box.wait_archived("main", theirs)
+    box.streamer.stop()
+    box.streamer.start()
+    box.wait_streaming(primary)
+    primary.query("insert into common values (2)")
+    box.wait_durable(primary)
+    assert box.property("streamer", "main", "Timeline") == 1

@@ -172,7 +172,8 @@ SCENARIOS = {
     "job.restore.": lambda w, name: w.in_restore(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),
 }
-ELSEWHERE = {"streamer.history.", "streamer.segment.seeded"}  # need a switch of timeline: tests of their own below
+# They need a switch of timeline: tests of their own below.
+ELSEWHERE = {"streamer.history.", "streamer.timeline.", "streamer.segment.seeded"}
 _world = []
 
 
@@ -205,14 +206,16 @@ def test_killed_at_this_step_nothing_acknowledged_is_lost(world, name):
     world.whole = True
 
 
-@pytest.mark.parametrize("name", [n for n in names_in_sources() if n.startswith("streamer.history.")])
+@pytest.mark.parametrize(
+    "name", [n for n in names_in_sources() if n.startswith(("streamer.history.", "streamer.timeline."))])
 def test_killed_while_a_timeline_begins_nothing_acknowledged_is_lost(place, box, primary, name):
     standby = primary.standby(os.path.join(place, "standby")).start()
     hosts = f"host=127.0.0.1,127.0.0.1 port={primary.port},{standby.port} user=postgres target_session_attrs=read-write"
     box.add_server("main", primary, conninfo=f"{hosts} dbname=postgres", streaming_conninfo=hosts)
     box.start_bus()
     box.archiver.start()
-    box.streamer.start(kill_point=name)
+    also_before = name.startswith("streamer.timeline.")  # which is noted for the first timeline as well
+    box.streamer.start(kill_point=f"{name}:2" if also_before else name)
     primary.wait_for("select count(*) = 2 from pg_stat_replication where state = 'streaming'", "both stream")
     backup = box.backup("main")
     ledger = Ledger(primary).create().start()

@@ -115,3 +115,18 @@ TEST(HeldTail, ThePaddingOfASwitchIsNotJudged) {
     CHECK(comparison.take(as_byte_span(other)).empty());
     CHECK(comparison.done());
 }
+
+TEST(HeldTail, AWholeFileThatIsNotWhatWasSentIsNamed) {
+    wal.filler(20000);
+    wal.switch_segment();
+    wal.filler(300);
+    std::string content = wal.segment(5);
+    fixture.archive(name(5), content);
+    fixture.streaming(name(6) + ".partial", wal.segment(6));
+    const Lsn end = wal.position();
+    CHECK(!damaged_file(*tail(end), wal.options().size));
+    content[9000] = static_cast<char>(content[9000] ^ 1);
+    fixture.archive(name(5), content);
+    CHECK(damaged_file(*tail(end), wal.options().size) == wal::archive_path(fixture.server, name(5)));
+    CHECK(!damaged_file(*tail(end, boundary), wal.options().size));
+}

@@ -226,20 +226,6 @@ TEST(SegmentFile, APartialWhoseRecordsFillItIsHandedOverWhenItIsFound) {
     UNSIGNED_LONGS_EQUAL(1, completed.size());
 }
 
-TEST(SegmentFile, TheNewestTimelineIsFoundWhereverItsSegmentsAre) {
-    const auto newest = [this] { return newest_timeline(streaming(), directory / "wals"); };
-    UNSIGNED_LONGS_EQUAL(0, newest());
-    put("wals/0000000100000000/000000010000000000000003");
-    UNSIGNED_LONGS_EQUAL(1, newest());
-    std::filesystem::create_directories(directory / "wals/0000000C00000000");  // emptied by a removal
-    put("streaming/0000000D.history");
-    UNSIGNED_LONGS_EQUAL(1, newest());
-    put("wals/0000000C00000000/0000000C0000000000000003");
-    UNSIGNED_LONGS_EQUAL(12, newest());
-    put("streaming/000000100000000000000004.partial");
-    UNSIGNED_LONGS_EQUAL(16, newest());
-}
-
 TEST(SegmentFile, AFoundPartialThatCannotBeSyncedIsNamedBeforeItCanBeBelieved) {
     put("streaming/000000010000000000000003.partial");
     FaultyFiles faulty;
