@@ -18,8 +18,8 @@ struct HeldTail {
     TimelineId timeline = 0;
     Lsn from;  // start of a page
     std::vector<std::byte>
-        content;  // at least one page with records; what follows up to end is the padding of a switch
-    Lsn end;      // of what is held
+        content;              // at least one page with records; what follows up to end is the padding of a switch
+    Lsn end;                  // of what is held
     std::vector<Path> whole;  // segments that were read for it, but for an unfinished one, whose records are proven
 };
 
@@ -28,8 +28,8 @@ struct HeldTail {
 std::optional<HeldTail> read_held_tail(const config::Server& server, wal::SegmentSize size, TimelineId timeline,
                                        Lsn end, Lsn not_before);
 
-// The first of its segments that is not what the server once sent (its checksum, or its records, tell); nullopt when all
-// are. Reads them whole. Throws io.
+// The first of its segments that is not what the server once sent (its checksum, or its records, tell); nullopt when
+// all are. Reads them whole. Throws io.
 std::optional<Path> damaged_file(const HeldTail& tail, wal::SegmentSize size);
 
 // Compares a stream that begins at the tail's start with the tail.
