@@ -40,7 +40,8 @@ ArchivedServer::ArchivedServer(Workshop workshop, config::Server server, Listene
     : workshop_(workshop),
       server_(std::make_shared<const config::Server>(std::move(server))),
       listener_(std::move(listener)),
-      mailbox_(workshop.loop, [this](Finished result) { finished(std::move(result)); }) {
+      mailbox_(workshop.loop, [this](Finished result) { finished(std::move(result)); }),
+      intake_(workshop.loop, server_->name, {[this](const Path& file) { offer(file); }, [this] { feed(); }}) {
     if (!server_->usable()) {
         state_ = "misconfigured";
         for (const config::Problem& problem : server_->problems) {
@@ -94,12 +95,12 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     error_files_ = result->error_files;
     last_error_.clear();
     try {
-        if (server_->streaming_archiver) watch(server_->streaming_wals_directory);
-        if (server_->archiver) watch(server_->incoming_wals_directory);
-        watches_[server_->meta_directory()] = workshop_.loop.on_file_change(
-            server_->meta_directory(), IN_MOVED_TO, [this](const FileChange& change) { mind_backups(change); });
+        if (server_->streaming_archiver) intake_.watch(server_->streaming_wals_directory);
+        if (server_->archiver) intake_.watch(server_->incoming_wals_directory);
+        records_ = workshop_.loop.on_file_change(server_->meta_directory(), IN_MOVED_TO,
+                                                 [this](const FileChange& change) { mind_backups(change); });
     } catch (const Error& failure) {
-        watches_.clear();
+        intake_.stop();
         archive_.reset();
         return opened(nullptr, failure);
     }
@@ -107,58 +108,6 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     remove_stale_partials();
     finish_removals();
     look_after_backups();
-}
-
-void ArchivedServer::watch(const Path& directory) {
-    watches_[directory] = workshop_.loop.on_file_change(
-        directory, IN_MOVED_TO | IN_CLOSE_WRITE | IN_MOVE_SELF,
-        [this, directory](const FileChange& change) { directory_changed(directory, change); });
-    scan(directory);
-}
-
-void ArchivedServer::directory_changed(const Path& directory, const FileChange& change) {
-    if (change.overflow) {
-        log_warning("server {}: more has changed in {} than was told; it is read anew", server_->name,
-                    directory.string());
-        scan(directory);
-    } else if ((change.mask & (IN_IGNORED | IN_UNMOUNT | IN_MOVE_SELF)) != 0) {
-        const bool unmounted = (change.mask & IN_UNMOUNT) != 0;
-        log_warning("server {}: {} was {}; it is watched anew", server_->name, directory.string(),
-                    unmounted ? "unmounted" : "removed or renamed");
-        lost_[directory] = !unmounted;
-        watches_.erase(directory);  // this callback lives until it returns
-        watch_lost();
-    } else if (!change.name.empty()) {
-        offer(directory / change.name);
-    }
-    feed();
-}
-
-void ArchivedServer::watch_lost() {
-    std::erase_if(lost_, [this](const auto& lost) {
-        const auto& [directory, to_be_made] = lost;
-        try {
-            if (to_be_made) make_directories_durably(directory);
-            watch(directory);
-            log_info("server {}: {} is watched again", server_->name, directory.string());
-            return true;
-        } catch (const Error& error) {
-            log_debug("server {}: {} is not watched yet: {}", server_->name, directory.string(), error.what());
-            return false;
-        }
-    });
-    if (lost_.empty()) return lost_timer_.reset();
-    lost_timer_ = workshop_.loop.on_timer(open_again, [this] {
-        watch_lost();
-        feed();
-    });
-}
-
-void ArchivedServer::scan(const Path& directory) {
-    std::error_code error;
-    std::filesystem::directory_iterator entry(directory, error);
-    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) offer(entry->path());
-    if (error) log_error("server {}: cannot read {}: {}", server_->name, directory.string(), error.message());
 }
 
 void ArchivedServer::offer(const Path& file) {
@@ -176,9 +125,9 @@ void ArchivedServer::found_streamed(const std::string& segment) {
 
 void ArchivedServer::close(std::function<void()> then) {
     closing_ = true;
-    watches_.clear();
+    intake_.stop();
+    records_.reset();
     timer_.reset();
-    lost_timer_.reset();
     closed_ = std::move(then);
     if (!opening_ && queue_.working() == 0) std::exchange(closed_, nullptr)();
 }
@@ -251,10 +200,11 @@ void ArchivedServer::note_trouble(const Finished& result) {
         return;
     }
     if (!outcome.error || code == ErrorCode::busy) return;
-    const std::string text = outcome.error->what();
-    const bool known =
-        std::any_of(troubles_.begin(), troubles_.end(), [&](const auto& t) { return t.second.text == text; });
-    troubles_.insert_or_assign(result.file, Trouble{code, text});
+    const std::string& fact = outcome.error->fact();
+    const bool known = std::any_of(troubles_.begin(), troubles_.end(), [&](const auto& t) {
+        return t.second.code == code && (code == ErrorCode::no_space || t.second.fact == fact);
+    });
+    troubles_.insert_or_assign(result.file, Trouble{code, fact, outcome.error->what()});
     if (!known) {
         log_error("server {}: {} is not archived yet: {}", server_->name, outcome.name, outcome.error->full_text());
     }

@@ -2,9 +2,6 @@
 // One server of the archiver: watches its streaming/ and incoming/ directories and has its worker threads archive what
 // appears there. Loop thread; the archive itself is shared with the workers.
 //
-// A directory that is removed or renamed is made and watched anew, an unmounted one watched again when it is back; each
-// time, and when the kernel had more to tell than it could, it is read as at the start.
-//
 // Nothing that is wrong with backups keeps WAL from being archived: removals that a crash cut off are finished, and
 // backups that wait for WAL are looked at, on the side.
 //
@@ -20,6 +17,7 @@
 #include "lib/wal/archive.h"
 #include "services/archiver/background.h"
 #include "services/archiver/intake_queue.h"
+#include "services/archiver/intake_watch.h"
 
 namespace coffer::archiver {
 
@@ -66,16 +64,13 @@ class ArchivedServer {
     };
     struct Trouble {
         ErrorCode code;
+        std::string fact;
         std::string text;
     };
     struct Opened;
     [[nodiscard]] bool has_work() const;
     void open();
     void opened(Opened* result, const std::optional<Error>& error);
-    void watch(const Path& directory);
-    void directory_changed(const Path& directory, const FileChange& change);
-    void watch_lost();
-    void scan(const Path& directory);
     void offer(const Path& file);
     void feed();
     void finished(Finished result);
@@ -97,10 +92,9 @@ class ArchivedServer {
     IntakeQueue queue_;
     std::map<Path, Trouble> troubles_;  // of files that could not be archived at the last attempt
     Mailbox<Finished> mailbox_;
-    std::map<Path, EventSource> watches_;
-    std::map<Path, bool> lost_;  // directories without a watch; true: to be made
+    IntakeWatch intake_;
+    EventSource records_;  // the backups'
     EventSource timer_;
-    EventSource lost_timer_;
     std::string state_ = "starting";
     std::string last_error_;
     std::uint64_t error_files_ = 0;

@@ -2,6 +2,8 @@
 
 #include <CppUTest/TestHarness.h>
 #include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <atomic>
 
@@ -126,14 +128,53 @@ TEST(ArchivedServer, WatchesADirectoryAnewThatWasRemovedOrRenamed) {
     CHECK(until([&] { return std::filesystem::is_directory(home / "incoming"); }));
     put("incoming", name_of_segment(1), segment_of(1));
     CHECK(until_archived(1));
+}
+
+TEST(ArchivedServer, ADirectoryThatIsSwappedIsNotMadeMeanwhile) {
+    start();
+    CHECK(until([&] { return archived->archive() != nullptr; }));
     std::filesystem::rename(home / "incoming", home / "renamed");
-    put("incoming", name_of_segment(2), segment_of(2));
-    CHECK(until_archived(2));
+    put("incoming.new", name_of_segment(2), segment_of(2));
     put("renamed", name_of_segment(3), segment_of(3));
+    CHECK(loop.run_once(10s));  // it is missed
+    std::filesystem::rename(home / "incoming.new", home / "incoming");
+    CHECK(until_archived(1));
     put("incoming", name_of_segment(4), segment_of(4));
-    CHECK(until_archived(3));
+    CHECK(until_archived(2));
     STRCMP_EQUAL(name_of_segment(4).c_str(), names.back().c_str());
     CHECK(std::filesystem::exists(home / "renamed" / name_of_segment(3)));
+    LONGS_EQUAL(0, archived->error_files());
+}
+
+TEST(ArchivedServer, LeavesDirectoriesAlone) {
+    std::filesystem::create_directories(home / "incoming/lost+found");
+    start();
+    std::filesystem::create_directories(home / "incoming.new");
+    std::filesystem::rename(home / "incoming.new", home / "incoming/incoming.new");
+    put("incoming", name_of_segment(1), segment_of(1));
+    CHECK(until_archived(1));
+    STRCMP_EQUAL("idle", archived->state().c_str());
+    LONGS_EQUAL(0, archived->error_files());
+    CHECK(std::filesystem::exists(home / "incoming/lost+found"));
+}
+
+// As the landing volume of an appliance: what is in it is taken whenever it is there.
+TEST(ArchivedServer, NoticesWhatIsMountedOverADirectoryAndTakenAway) {
+    if (::geteuid() != 0) return;
+    put("incoming", name_of_segment(1), segment_of(1));
+    start();
+    CHECK(until_archived(1));
+    const std::string target = (home / "incoming").string();
+    for (std::uint64_t number = 2; number <= 5; number += 2) {
+        LONGS_EQUAL(0, ::mount("tmpfs", target.c_str(), "tmpfs", 0, "size=8m"));
+        put("incoming", name_of_segment(number), segment_of(number));
+        const bool taken = until_archived(number);
+        LONGS_EQUAL(0, ::umount2(target.c_str(), MNT_DETACH));  // a worker may not have closed it yet
+        CHECK(taken);
+        put("incoming", name_of_segment(number + 1), segment_of(number + 1));
+        CHECK(until_archived(number + 1));
+    }
+    STRCMP_EQUAL("idle", archived->state().c_str());
 }
 
 // More than the kernel keeps, and only then what matters.
