@@ -109,6 +109,7 @@ class WalArchive {
     void commit(const std::string& name);
     void commit_group(std::vector<Ready>& group);
     void index_group(std::vector<Ready>& group);
+    void list(const std::vector<XlogLine>& lines);
 
     const config::Server server_;
     const Settings settings_;
@@ -122,7 +123,8 @@ class WalArchive {
         learned_system_;  // from the archive itself, for as long as the catalogue knows nothing
 
     std::atomic<std::uint64_t> temporary_number_{0};
-    std::mutex xlogdb_mutex_;               // one writer of xlog.db
+    std::mutex xlogdb_mutex_;  // one writer of xlog.db, and the next one
+    bool disordered_ = false;
     std::mutex commit_mutex_;               // of the next three
     std::multiset<std::string> under_way_;  // between begin() and commit()
     std::vector<Ready> pending_;

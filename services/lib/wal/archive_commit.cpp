@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <thread>
 
 #include "lib/base/log.h"
 #include "lib/wal/archive_ready.h"
@@ -24,10 +25,13 @@ void WalArchive::commit_later(Ready ready) {
     pending_.push_back(std::move(ready));
 }
 
-// Those that nothing under way comes before: lines of the index are in order then without being put there later.
+// Those that nothing under way comes before: lines of the index are in order then without being put there later. One
+// that takes for ever holds up few.
 std::vector<WalArchive::Ready> WalArchive::take_group() {
-    const auto waits = [this](const Ready& ready) {
-        return !under_way_.empty() && *under_way_.begin() < ready.target.filename().string();
+    static const std::size_t most_to_wait = 2 * std::max(1U, std::thread::hardware_concurrency());
+    const bool enough = pending_.size() >= most_to_wait;
+    const auto waits = [&](const Ready& ready) {
+        return !enough && !under_way_.empty() && *under_way_.begin() < ready.target.filename().string();
     };
     const auto first_to_wait = std::partition(pending_.begin(), pending_.end(), std::not_fn(waits));
     std::vector<Ready> group(std::make_move_iterator(pending_.begin()), std::make_move_iterator(first_to_wait));
@@ -116,8 +120,7 @@ void WalArchive::index_group(std::vector<Ready>& group) {
         std::unique(lines.begin(), lines.end(), [](const XlogLine& a, const XlogLine& b) { return a.name == b.name; }),
         lines.end());
     try {
-        const std::lock_guard lock(xlogdb_mutex_);
-        put_xlogdb(xlogdb_path(server_), lines);
+        list(lines);
         kill_point("archiver.segment.indexed");
     } catch (const Error& error) {
         for (Ready& ready : group) {
@@ -127,6 +130,28 @@ void WalArchive::index_group(std::vector<Ready>& group) {
     }
     const std::lock_guard lock(state_mutex_);
     for (const XlogLine& line : lines) index_.add(line.name, line.size);
+}
+
+// Late files (a backlog of archive_command, two timelines at once) are appended, and put in order in one go when no
+// more of them are under way: a long index takes time to be written.
+void WalArchive::list(const std::vector<XlogLine>& lines) {
+    if (lines.empty()) return;
+    const bool more_come = [this] {
+        const std::lock_guard lock(commit_mutex_);
+        return !under_way_.empty() || !pending_.empty();
+    }();
+    const std::lock_guard lock(xlogdb_mutex_);
+    const Path path = xlogdb_path(server_);
+    disordered_ = !ends_before(path, lines.front().name) || disordered_;
+    append_xlogdb(path, lines);
+    if (!disordered_ || more_come) return;
+    try {
+        order_xlogdb(path);
+        disordered_ = false;
+    } catch (const Error& error) {
+        // Out of order is better than not archived; the next one, or the next start, mends it.
+        log_debug("server {}: the index of the WAL archive is out of order: {}", server_.name, error.what());
+    }
 }
 
 }  // namespace coffer::wal

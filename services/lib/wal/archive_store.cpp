@@ -179,7 +179,14 @@ bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
               ready.target.string());
     ready.outcome.moved_to =
         quarantine(server_, ready.target, QuarantineKind::unknown, "was damaged in the archive", clock_);
-    unlist({ready.source.name()});  // its size, time and compression were those of the damaged one
+    try {
+        unlist({ready.source.name()});  // its size, time and compression were those of the damaged one
+    } catch (const Error& error) {
+        // Its line stays until the good one's takes its place. What was set aside must be told of all the same.
+        log_warning("server {}: {} is still in the index: {}", server_.name, ready.source.name(), error.what());
+        const std::lock_guard lock(xlogdb_mutex_);
+        disordered_ = true;
+    }
     return true;
 }
 

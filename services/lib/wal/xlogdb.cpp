@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -93,40 +94,17 @@ std::string_view take_line(std::string_view& text) {
     return line;
 }
 
-// Whether all lines of the file come before this name, as far as its last line tells.
-bool ends_before(const Path& path, std::string_view name) {
-    if (!std::filesystem::exists(path)) return true;
-    const UniqueFd fd = files().open(path, O_RDONLY);
-    struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot read file", path.string());
-    std::array<char, 512> end{};  // longer than any line
-    const auto size = static_cast<std::size_t>(std::min<off_t>(status.st_size, end.size()));
-    if (size == 0) return true;
-    if (::pread(fd.get(), end.data(), size, status.st_size - static_cast<off_t>(size)) != static_cast<ssize_t>(size)) {
-        throw Error::from_errno(errno, "cannot read file", path.string());
-    }
-    std::string_view text(end.data(), size);
-    if (text.back() != '\n') return false;  // torn
-    text.remove_suffix(1);
-    const std::size_t before = text.rfind('\n');
-    if (before == std::string_view::npos && size == end.size()) return false;
-    if (before != std::string_view::npos) text.remove_prefix(before + 1);
-    return name_in(text) < name;
-}
-
-// Text only, since there may be a million lines. A last one that is torn is left out.
-std::string merged(std::string_view old, std::span<const XlogLine> lines) {
-    std::string text;
-    text.reserve(old.size() + 100 * lines.size());
-    auto next = lines.begin();
-    while (old.find('\n') != std::string_view::npos) {
-        const std::string_view line = take_line(old);
-        const std::string_view name = name_in(line);
-        for (; next != lines.end() && next->name < name; ++next) text += next->format();
-        if (next == lines.end() || next->name != name) text += line;
-    }
-    text += text_of(lines.subspan(static_cast<std::size_t>(next - lines.begin())));
-    return text;
+// Text only, since there may be a million lines. A last one that is torn is left out, and of those with one name all
+// but the last.
+std::vector<std::string_view> ordered(std::string_view text) {
+    std::vector<std::string_view> lines;
+    while (text.find('\n') != std::string_view::npos) lines.push_back(take_line(text));
+    const auto by_name = [](std::string_view a, std::string_view b) { return name_in(a) < name_in(b); };
+    const auto same_name = [](std::string_view a, std::string_view b) { return name_in(a) == name_in(b); };
+    std::stable_sort(lines.begin(), lines.end(), by_name);
+    const auto first_kept = std::unique(lines.rbegin(), lines.rend(), same_name);
+    lines.erase(lines.begin(), first_kept.base());
+    return lines;
 }
 
 }  // namespace
@@ -202,15 +180,33 @@ void append_xlogdb(const Path& path, std::span<const XlogLine> lines) {
     if (is_new) files().sync_directory(path.parent_path());
 }
 
-void put_xlogdb(const Path& path, std::span<const XlogLine> lines) {
-    if (lines.empty()) return;
-    if (ends_before(path, lines.front().name)) return append_xlogdb(path, lines);
-    try {
-        write_file_durably(path, merged(read_file(path, largest_index).value_or(""), lines));
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::no_space) throw;
-        append_xlogdb(path, lines);  // out of order is better than not archived; the next one that is late mends it
+bool ends_before(const Path& path, std::string_view name) {
+    if (!std::filesystem::exists(path)) return true;
+    const UniqueFd fd = files().open(path, O_RDONLY);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot read file", path.string());
+    std::array<char, 512> end{};  // longer than any line
+    const auto size = static_cast<std::size_t>(std::min<off_t>(status.st_size, end.size()));
+    if (size == 0) return true;
+    if (::pread(fd.get(), end.data(), size, status.st_size - static_cast<off_t>(size)) != static_cast<ssize_t>(size)) {
+        throw Error::from_errno(errno, "cannot read file", path.string());
     }
+    std::string_view text(end.data(), size);
+    if (text.back() != '\n') return false;  // torn
+    text.remove_suffix(1);
+    const std::size_t before = text.rfind('\n');
+    if (before == std::string_view::npos && size == end.size()) return false;
+    if (before != std::string_view::npos) text.remove_prefix(before + 1);
+    return name_in(text) < name;
+}
+
+void order_xlogdb(const Path& path) {
+    const std::optional<std::string> old = read_file(path, largest_index);
+    if (!old) return;
+    std::string text;
+    text.reserve(old->size());
+    for (const std::string_view line : ordered(*old)) text += line;
+    if (text != *old) write_file_durably(path, text);
 }
 
 void write_xlogdb(const Path& path, std::span<const XlogLine> lines) {

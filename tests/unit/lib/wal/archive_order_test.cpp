@@ -1,5 +1,6 @@
 #include "lib/wal/archive.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <future>
@@ -64,6 +65,37 @@ TEST(WalArchiveOrder, IndexesNothingBeforeAnEarlierFileThatIsUnderWay) {
     LONGS_EQUAL(2, incoming_before);
     LONGS_EQUAL(2, stored.load());
     CHECK(indexed() == (std::vector<std::string>{name_of_segment(1), name_of_segment(2)}));
+}
+
+TEST(WalArchiveOrder, OneFileThatTakesForEverHoldsUpFew) {
+    std::promise<void> asked, answer;
+    std::atomic<bool> first{true};
+    settings.known_system = [&] {
+        if (first.exchange(false)) {
+            asked.set_value();
+            answer.get_future().wait();
+        }
+        return KnownSystem{our_system, 15, std::nullopt};
+    };
+    open();
+    const std::uint64_t count = 2 * std::max(1U, std::thread::hardware_concurrency()) + 2;
+    std::atomic<std::uint64_t> stored{0};
+    const auto take = [&](std::uint64_t number) {
+        archive->store(incoming(name_of_segment(number), segment_of(number)), [&](const StoreOutcome& outcome) {
+            if (outcome.result == StoreResult::stored) ++stored;
+        });
+    };
+    std::thread slow(take, 1);
+    asked.get_future().wait();
+    for (std::uint64_t number = 2; number <= count; ++number) take(number);
+    const std::uint64_t stored_before = stored;
+    answer.set_value();
+    slow.join();
+    CHECK(stored_before > 0);
+    LONGS_EQUAL(count, stored.load());
+    LONGS_EQUAL(count, indexed().size());
+    const std::vector<std::string> names = indexed();
+    CHECK(std::is_sorted(names.begin(), names.end()));
 }
 
 TEST(WalArchiveOrder, HoldsNothingBackForAnEarlierFileThatIsRefused) {

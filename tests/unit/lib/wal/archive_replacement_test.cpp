@@ -97,7 +97,9 @@ TEST(WalArchiveReplacement, ListsNoDamagedFileThatTheGoodOneCouldNotReplace) {
         FullDisk disk;
         disk.fail_sync_of = ".tmp";
         const ScopedFiles scope(disk);
-        CHECK(archive->store(source).result == StoreResult::failed);
+        const StoreOutcome outcome = archive->store(source);
+        CHECK(outcome.result == StoreResult::failed);
+        CHECK(outcome.moved_to.has_value());
     }
     CHECK(!archive->has(name_of_segment(1)));
     check_stored(archive->store(source), bytes);

@@ -111,23 +111,25 @@ TEST(Xlogdb, IsAsBeforeWhenTheDiskIsFull) {
     }
 }
 
-TEST(Xlogdb, PutsLinesInTheOrderOfNames) {
-    const auto put = [this](std::vector<XlogLine> lines) { put_xlogdb(path, lines); };
-    put({line("000000010000000000000003"), line("000000010000000000000006")});
-    put({line("000000010000000000000007")});
-    put({line("000000010000000000000001"), line("000000010000000000000004"), line("000000020000000000000008")});
-    put({line("000000010000000000000003.00000028.backup"), line("00000002.history")});
-    put({line("000000010000000000000004", "zstd")});
+TEST(Xlogdb, PutsLinesInTheOrderOfNamesAndKeepsTheLastOfEach) {
+    const std::vector<XlogLine> lines{
+        line("000000010000000000000003"), line("000000010000000000000006"),
+        line("000000010000000000000004"), line("000000020000000000000008"),
+        line("00000002.history"),         line("000000010000000000000003.00000028.backup"),
+        line("000000010000000000000001"), line("000000010000000000000004", "zstd"),
+    };
+    append_xlogdb(path, lines);
+    order_xlogdb(path);
     std::string names;
     for (const XlogLine& each : read_xlogdb(path).lines) names += each.name + " " + each.compression + "\n";
     STRCMP_EQUAL(
         "000000010000000000000001 \n000000010000000000000003 \n000000010000000000000003.00000028.backup \n"
-        "000000010000000000000004 zstd\n000000010000000000000006 \n000000010000000000000007 \n00000002.history \n"
+        "000000010000000000000004 zstd\n000000010000000000000006 \n00000002.history \n"
         "000000020000000000000008 \n",
         names.c_str());
 }
 
-TEST(Xlogdb, OnlyGrowsWhileNamesComeInOrder) {
+TEST(Xlogdb, IsNotWrittenAnewWhereItIsInOrder) {
     const XlogLine lines[] = {line("000000010000000000000001"), line("000000010000000000000002"),
                               line("000000010000000000000001.00000028.backup")};
     const auto number = [this] {
@@ -135,19 +137,25 @@ TEST(Xlogdb, OnlyGrowsWhileNamesComeInOrder) {
         ::stat(path.c_str(), &status);
         return status.st_ino;
     };
-    put_xlogdb(path, std::span(lines).first(1));
+    order_xlogdb(path);
+    CHECK(!std::filesystem::exists(path));
+    CHECK(ends_before(path, lines[0].name));
+    append_xlogdb(path, std::span(lines).first(2));
     const auto first = number();
-    put_xlogdb(path, std::span(lines).subspan(1, 1));
+    order_xlogdb(path);
     CHECK(first == number());
-    put_xlogdb(path, std::span(lines).last(1));
+    CHECK(ends_before(path, "000000010000000000000003"));
+    CHECK(!ends_before(path, lines[2].name));
+    append_xlogdb(path, std::span(lines).last(1));
+    order_xlogdb(path);
     CHECK(first != number());
 }
 
-TEST(Xlogdb, PutsALineInPlaceOfATornOne) {
+TEST(Xlogdb, LosesATornLineWhenItIsPutInOrder) {
     write_file_durably(path, "000000010000000000000001\t1\t1.5\tNone\n0000000100000");
-    const XlogLine lines[] = {line("000000010000000000000002")};
-    put_xlogdb(path, lines);
-    LONGS_EQUAL(2, read_xlogdb(path).lines.size());
+    CHECK(!ends_before(path, "000000010000000000000002"));
+    order_xlogdb(path);
+    LONGS_EQUAL(1, read_xlogdb(path).lines.size());
     LONGS_EQUAL(0, read_xlogdb(path).unreadable);
 }
 
