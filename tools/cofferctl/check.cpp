@@ -54,7 +54,7 @@ void print(Output& out, const Checked& checked) {
     json items = json::object();
     for (const CheckItem& item : checked.checks.items) {
         out.line("\t" + item.name + ": " + verdict(out, item));
-        items[item.key()] = {{"status", item.passed ? "OK" : "FAILED"}, {"hint", item.hint}};
+        items[item.key()] = {{"status", item.passed ? "OK" : "FAILED"}, {"hint", in_one_line(item.hint)}};
     }
     out.data()[checked.server->name] = std::move(items);
     if (!checked.checks.passed()) out.set_exit_status(1);

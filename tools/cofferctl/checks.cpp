@@ -264,6 +264,8 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
             checks.items.push_back({"check timeout", false, fmt::format("limit: {} seconds", limit.count())});
     } catch (const Error& error) {
         checks.items.push_back({"catalogue", false, error.full_text()});
+    } catch (const std::exception& error) {
+        checks.items.push_back({"catalogue", false, error.what()});
     }
     return checks;
 }

@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/proof.h"
@@ -90,8 +91,11 @@ std::vector<std::string> remove_stale_partials(const config::Server& server) {
     std::filesystem::directory_iterator entry(server.streaming_wals_directory, error);
     for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
         std::string name = entry->path().filename().string();
-        if (kind_of(name) == FileKind::partial && remove_if_stale(server, entry->path())) {
-            removed.push_back(std::move(name));
+        if (kind_of(name) != FileKind::partial) continue;
+        try {
+            if (remove_if_stale(server, entry->path())) removed.push_back(std::move(name));
+        } catch (const Error& failure) {  // the others are looked at all the same
+            log_warning("server {}: cannot tell whether {} is needed: {}", server.name, name, failure.full_text());
         }
     }
     if (error && error != std::errc::no_such_file_or_directory) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/base/files.h"
+#include "tests/unit/lib/wal/wal_builder.h"
 
 using namespace coffer;
 
@@ -16,7 +17,7 @@ TEST_GROUP(CofferctlGetWal) {
         home = ::mkdtemp(name);
         write_file_durably(home / "coffer.conf", "[coffer]\nbarman_home = " + (home / "box").string() +
                                                      "\n[main]\nconninfo = host=/nowhere\narchiver = on\n");
-        std::filesystem::create_directories(home / "box/main/wals");
+        for (const char* folder : {"wals", "incoming"}) std::filesystem::create_directories(home / "box/main" / folder);
     }
     void teardown() override {
         std::filesystem::remove_all(home);
@@ -53,4 +54,24 @@ TEST(CofferctlGetWal, KeepsBarmansStatusElsewhere) {
     LONGS_EQUAL(3, call({"-o", home.string(), "main", "nonsense"}));
     LONGS_EQUAL(1, call({"-o", home.string(), "other", segment}));
     LONGS_EQUAL(2, call({"main"}));
+}
+
+// The streamer gives it its name at its next start; a recovery may be sooner.
+TEST(CofferctlGetWal, ServesAWholeSegmentThatLacksItsNameOnly) {
+    test::WalBuilder wal;
+    wal.fill_segment();
+    wal.fill_segment();
+    const auto name = [&](std::uint64_t number) { return wal::Segment{1, number}.name(wal.options().size); };
+    const Path streaming = home / "box/main/streaming";
+    std::filesystem::create_directories(streaming);
+    const Path partial = streaming / (name(5) + ".partial");
+    std::string content = wal.segment(5);
+    write_file_durably(partial, content);
+    write_file_durably(home / "box/main/incoming" / name(6), wal.segment(6));
+    const std::string to = "--to=" + (home / "out").string();
+    LONGS_EQUAL(0, call({"-P", "--stop-at-hole", to, "main", name(5)}));
+    CHECK(read_file(home / "out").value() == content);
+    std::fill(content.end() - 100000, content.end(), '\0');
+    write_file_durably(partial, content);
+    LONGS_EQUAL(126, call({"-P", "--stop-at-hole", to, "main", name(5)}));
 }
