@@ -115,7 +115,9 @@ class Planner {
         const BackupInfo& backup = plan_.backup;
         plan_.timeline = resolve(plan_.target.timeline, backup.timeline, backup.end_xlog, histories_);
         plan_.path = path_to(plan_.timeline, backup.timeline, backup.end_xlog, histories_);
-        plan_.chain = chain_from(*holdings_, plan_.path, backup.begin_xlog);
+        plan_.chain = chain_from(*holdings_, plan_.path, backup.begin_xlog, [this](const WalPiece& piece, Lsn began) {
+            return reaches_its_timeline(piece, began);
+        });
         for (const auto& [timeline, file] : holdings_->histories()) plan_.histories.push_back(file);
         const bool newer = !histories_.empty() && histories_.rbegin()->first > plan_.timeline;
         if (newer && plan_.target.timeline.kind == TargetTimeline::Kind::latest) {
@@ -124,6 +126,26 @@ class Planner {
                             "recovery follows timeline {}",
                             histories_.rbegin()->first, plan_.timeline));
         }
+    }
+
+    [[nodiscard]] bool reaches_its_timeline(const WalPiece& piece, Lsn began) const {
+        WalChain sized;
+        sized.size = holdings_->segment_size();
+        wal::SegmentChecker checker = checker_for(sized, piece, plan_.identity);
+        read_piece(server_, sized, piece, [&](ByteSpan bytes) {
+            checker.add(bytes);
+            return true;
+        });
+        const bool reaches = checker.result().valid_end >= began;
+        // The restored server would ask for it by its name, and take it.
+        if (!reaches && plan_.get_wal) {
+            throw Error(ErrorCode::refused,
+                        fmt::format("this unfinished segment ends before its timeline began at {}; a recovery that "
+                                    "fetches its WAL would lose what the timeline before holds up to there",
+                                    began.to_string()),
+                        piece.file.path.string(), "restore without --get-wal, or let the streamer receive it anew");
+        }
+        return reaches;
     }
 
     void trim_chain() {

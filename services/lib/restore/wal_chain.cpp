@@ -16,8 +16,10 @@ bool reads(const TimelineSpan& span, std::uint64_t number, SegmentSize size) {
     return number >= span.begin.value / size.bytes() && span.end.value > number * size.bytes();
 }
 
-std::optional<WalPiece> find_piece(const Holdings& holdings, const TimelinePath& path, std::uint64_t number) {
+std::optional<WalPiece> find_piece(const Holdings& holdings, const TimelinePath& path, std::uint64_t number,
+                                   const ReachesItsTimeline& reaches) {
     const SegmentSize size = holdings.segment_size();
+    std::optional<WalPiece> short_one;
     for (const TimelineSpan& span : reversed(path)) {
         const Segment segment{span.timeline, number};
         if (!reads(span, number, size)) continue;
@@ -25,9 +27,11 @@ std::optional<WalPiece> find_piece(const Holdings& holdings, const TimelinePath&
         if (held == holdings.segments().end()) continue;
         WalPiece piece{segment, held->second, std::nullopt};
         if (span.end < segment.end(size)) piece.keep_bytes = span.end.value - segment.begin(size).value;
-        return piece;
+        const bool begins_within = span.begin > segment.begin(size);
+        if (!reaches || !begins_within || !piece.partial() || reaches(piece, span.begin)) return piece;
+        if (!short_one) short_one = std::move(piece);
     }
-    return std::nullopt;
+    return short_one;
 }
 
 // The name that should be there: of the newest timeline that reads this number.
@@ -57,11 +61,11 @@ std::optional<std::size_t> WalChain::index_of(Lsn lsn) const noexcept {
     return (lsn.value - begin().value) / size.bytes();
 }
 
-WalChain chain_from(const Holdings& holdings, const TimelinePath& path, Lsn first) {
+WalChain chain_from(const Holdings& holdings, const TimelinePath& path, Lsn first, const ReachesItsTimeline& reaches) {
     WalChain chain;
     chain.size = holdings.segment_size();
     std::uint64_t number = first.value / chain.size.bytes();
-    while (std::optional<WalPiece> piece = find_piece(holdings, path, number)) {
+    while (std::optional<WalPiece> piece = find_piece(holdings, path, number, reaches)) {
         const bool cut = piece->keep_bytes.has_value();
         chain.pieces.push_back(std::move(*piece));
         if (cut) break;  // the newer timeline has no segment of this number, so nothing can follow

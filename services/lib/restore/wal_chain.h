@@ -5,6 +5,7 @@
 // there); so does this. A segment of an ancestor reaches only to the point where it was left: what lies behind it there
 // happened on another branch, and is cut off when the segment is placed. Pure functions over a snapshot of what is
 // held.
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,7 +35,13 @@ struct WalChain {
     [[nodiscard]] std::optional<std::size_t> index_of(Lsn lsn) const noexcept;
 };
 
-// Begins with the segment that holds first. Empty when this one is not there.
-WalChain chain_from(const wal::Holdings& holdings, const TimelinePath& path, Lsn first);
+// Asked of an unfinished file whose timeline began within it at began: does it hold all of the log up to there? One
+// that does not (an interrupted pg_receivewal leaves such) would hide the end of the timeline before it.
+using ReachesItsTimeline = std::function<bool(const WalPiece& piece, Lsn began)>;
+
+// Begins with the segment that holds first. Empty when this one is not there. A file that does not reach its timeline
+// is taken only where there is no other.
+WalChain chain_from(const wal::Holdings& holdings, const TimelinePath& path, Lsn first,
+                    const ReachesItsTimeline& reaches = {});
 
 }  // namespace coffer::restore

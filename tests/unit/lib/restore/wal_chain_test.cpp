@@ -80,6 +80,25 @@ TEST(WalChain, CutsOffWhatHappenedOnTheOtherBranch) {
     STRCMP_EQUAL("1:5 1:6 1:7* !000000020000000000000007", chain(fork, 5.0).c_str());
 }
 
+TEST(WalChain, PrefersTheAncestorToAnUnfinishedFileThatEndsBeforeItsTimelineBegan) {
+    hold(1, {6, 7});
+    std::ofstream(server.streaming_wals_directory / "000000020000000000000007.partial") << "wal";
+    const auto made = [&](bool reaches) {
+        const auto answer = [&](const WalPiece& piece, Lsn began) {
+            CHECK(piece.partial());
+            CHECK(began == at(7.5));
+            return reaches;
+        };
+        return chain_from(wal::Holdings::scan(server, size), fork, at(6), answer).pieces;
+    };
+    UNSIGNED_LONGS_EQUAL(2, made(true).back().segment.timeline);
+    UNSIGNED_LONGS_EQUAL(1, made(false).back().segment.timeline);
+    UNSIGNED_LONGS_EQUAL(megabyte / 2, *made(false).back().keep_bytes);
+    fs::remove_all(server.wals_directory / "0000000100000000");
+    hold(1, {6});
+    UNSIGNED_LONGS_EQUAL(2, made(false).back().segment.timeline);
+}
+
 TEST(WalChain, DoesNotReadAnAncestorBehindASwitchAtASegmentsEnd) {
     hold(1, {5, 6, 7});
     hold(2, {7});
