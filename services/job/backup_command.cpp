@@ -19,6 +19,10 @@ constexpr std::array options{
     OptionSpec{"name", OptionSpec::Kind::text, "a name to find the backup by"},
     OptionSpec{"fast", OptionSpec::Kind::flag, "ask for an immediate checkpoint"},
     OptionSpec{"spread", OptionSpec::Kind::flag, "let the checkpoint take its time"},
+    OptionSpec{"full", OptionSpec::Kind::flag,
+               "let the server send every page, even where it knows which have changed"},
+    OptionSpec{"incremental", OptionSpec::Kind::text,
+               "let it send what has changed since this backup (ID, name, latest), or fail"},
     OptionSpec{"wait_timeout", OptionSpec::Kind::text,
                "seconds to wait for the wal that the backup needs (default 3600)"},
 };
@@ -83,11 +87,15 @@ JobResult run(const JobRequest& request, ProgressReporter& progress) {
     if (request.options.flag("fast") && request.options.flag("spread")) {
         throw Error(ErrorCode::invalid_argument, "fast and spread exclude each other");
     }
+    if (request.options.flag("full") && request.options.text("incremental")) {
+        throw Error(ErrorCode::invalid_argument, "full and incremental exclude each other");
+    }
     const config::Config config = config::load(config::find_config_file(request.config));
     const config::Server& server = config.server(request.server);
     check_server(server);
     const catalogue::Catalogue catalogue(server);
     BackupPlan plan;
+    plan.way = {request.options.flag("full"), request.options.text("incremental").value_or("")};
     plan.wait_timeout = wait_timeout_of(request.options);
     plan.fast_checkpoint =
         request.options.flag("fast") || (server.immediate_checkpoint && !request.options.flag("spread"));

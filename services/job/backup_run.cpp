@@ -6,8 +6,10 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/image/incremental_backup.h"
 #include "lib/image/manifest.h"
 #include "lib/pg/replication.h"
+#include "services/job/image_start.h"
 #include "services/job/wal_wait.h"
 
 namespace coffer::job {
@@ -22,6 +24,12 @@ void log_warning_of_server(void*, const char* message) noexcept {
     log_warning("server: {}", text);
 }
 
+// Not where the network, the disk or somebody's will ended it.
+bool another_way_may_help(ErrorCode code) {
+    return code != ErrorCode::canceled && code != ErrorCode::no_space && code != ErrorCode::io &&
+           code != ErrorCode::server_unreachable && code != ErrorCode::timeout && code != ErrorCode::server_mismatch;
+}
+
 double seconds_since(const Clock& clock, MonotonicTime begin) {
     return std::chrono::duration<double>(clock.monotonic() - begin).count();
 }
@@ -33,6 +41,8 @@ BackupRun::BackupRun(const config::Server& server, BackupPlan plan, ProgressRepo
 
 JobResult BackupRun::run() {
     connect();
+    way_ = choose_way(server_, info_, facts_, plan_.way);
+    extra_.way_reason = way_.reason;
     const auto claim = catalogue_.claim_backup_id(clock_);
     begin_record(claim.backup_id);
     try {
@@ -56,10 +66,8 @@ JobResult BackupRun::run() {
 void BackupRun::connect() {
     progress_.phase("connect", "connecting to " + server_.name);
     sql_ = pg::PgConn::connect({server_.conninfo, "coffer-job", false, stop_fd_});
-    replication_ = pg::PgConn::connect({server_.streaming_conninfo, server_.streaming_backup_name, true, stop_fd_});
-    for (const pg::PgConn* const conn : {&sql_, &replication_}) {
-        PQsetNoticeProcessor(conn->get(), &log_warning_of_server, nullptr);
-    }
+    PQsetNoticeProcessor(sql_.get(), &log_warning_of_server, nullptr);
+    connect_replication();
     const pg::SystemIdentity identity = pg::identify_system(replication_);
     catalogue_.confirm_identity({identity.system_identifier, replication_.major_version()});
     if (replication_.major_version() < 13) {
@@ -68,6 +76,9 @@ void BackupRun::connect() {
     }
     facts_ = ask_server(sql_);
     info_.systemid = identity.system_identifier;
+    info_.version = facts_.version;
+    info_.data_checksums = facts_.data_checksums;
+    info_.begin_time = clock_.now();
     if (facts_.data_checksums && !facts_.page_format_known) {
         log_warning("pages of this server are not of 8 kB in files of 1 GB: their checksums are not verified");
     }
@@ -78,26 +89,54 @@ void BackupRun::connect() {
     }
 }
 
+void BackupRun::connect_replication() {
+    replication_ = pg::PgConn::connect({server_.streaming_conninfo, server_.streaming_backup_name, true, stop_fd_});
+    PQsetNoticeProcessor(replication_.get(), &log_warning_of_server, nullptr);
+}
+
 void BackupRun::begin_record(const std::string& backup_id) {
     info_.backup_id = backup_id;
     info_.server_name = server_.name;
     info_.backup_name = plan_.name;
     info_.status = catalogue::BackupStatus::started;
-    info_.version = facts_.version;
     info_.pgdata = facts_.data_directory;
     info_.xlog_segment_size = facts_.segment_size;
     info_.config_file = facts_.config_file;
     info_.hba_file = facts_.hba_file;
     info_.ident_file = facts_.ident_file;
-    info_.data_checksums = facts_.data_checksums;
     info_.begin_time = clock_.now();
     catalogue_.save(info_);
+    catalogue_.save(info_.backup_id, extra_);  // tells an attempt of ours from one of Barman's
     kill_point("job.backup.started");
 }
 
 void BackupRun::make() {
     // Opened before anything is written, so that syncfs tells of every write that failed since.
     const UniqueFd directory = files().open(catalogue_.backup_path(info_.backup_id), O_RDONLY | O_DIRECTORY);
+    begin_tree();
+    if (!incremental_ || !receive_increments()) receive();
+    sync(directory.get());
+    record();
+}
+
+// False: it is to be tried the other way, with what lies here for a start.
+bool BackupRun::receive_increments() {
+    try {
+        receive();
+        return true;
+    } catch (const Error& error) {
+        if (!another_way_may_help(error.code()) || !plan_.way.base.empty()) throw;
+        log_warning("backup {} becomes a full one: {}", info_.backup_id, error.full_text());
+        extra_.way_reason = std::string("the incremental one failed: ") + error.what();
+        incremental_ = false;
+        info_.end_xlog = {};
+        connect_replication();
+        return false;
+    }
+}
+
+void BackupRun::receive() {
+    if (incremental_) image::upload_manifest(replication_, catalogue_.data_path(info_.backup_id) / "backup_manifest");
     progress_.phase("checkpoint",
                     plan_.fast_checkpoint ? "waiting for a checkpoint" : "waiting for a spread checkpoint");
     image::BaseBackupOptions options;
@@ -106,6 +145,7 @@ void BackupRun::make() {
     options.max_rate_kb = server_.bandwidth_limit_kb;
     // Torn pages must be read again by somebody: the server, where this role may not.
     options.server_verifies = facts_.data_checksums && !facts_.can_read_files;
+    options.incremental = incremental_;
     image::BaseBackup backup(replication_, options);
     const image::BaseBackupBegin& begin = backup.begin();
     info_.tablespaces = name_tablespaces(sql_, begin.tablespaces);
@@ -117,10 +157,33 @@ void BackupRun::make() {
     const bool check_pages = facts_.data_checksums && facts_.page_format_known;
     image::TreeWriter writer(catalogue_.backup_path(info_.backup_id),
                              check_pages ? std::optional(begin.begin) : std::nullopt);
+    if (incremental_) writer.apply_increments(std::move(before_));
     copy(backup, writer);
     verify(writer);
-    sync(directory.get());
-    record();
+}
+
+// Before the server begins, that it need not wait for it.
+void BackupRun::begin_tree() {
+    progress_.phase("clone", "cloning the newest backup");
+    const ImageStart start = begin_image(server_, info_, way_.base, [this] {
+        check_stop(stop_fd_);
+        return false;
+    });
+    extra_.base = start.base;
+    extra_.clone = start.clone;
+    base_full_read_at_ = start.full_read_at;
+    if (!start.base.empty()) log_info("backup {}: {} of {}", info_.backup_id, start.clone, start.base);
+    if (way_.base.empty()) return;
+    try {
+        if (start.base != way_.base) {
+            throw Error(ErrorCode::refused, "backup " + way_.base + " cannot be cloned", info_.backup_id);
+        }
+        before_ = image::files_of_manifest(catalogue_.data_path(info_.backup_id) / "backup_manifest");
+        incremental_ = true;
+    } catch (const Error& error) {
+        if (!plan_.way.base.empty()) throw;
+        extra_.way_reason = error.what();
+    }
 }
 
 void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
@@ -128,7 +191,7 @@ void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
     progress_.phase("copy", "copying " + server_.name, backup.begin().estimated_size);
     std::uint64_t next_check = between_stop_checks;
     const image::BaseBackupEnd end = backup.receive(writer, [&](std::uint64_t received) {
-        progress_.advance(received);
+        progress_.advance(incremental_ ? writer.statistics().bytes : received);
         extra_.bytes_received = received;
         if (received < next_check) return;
         next_check = received + between_stop_checks;
@@ -140,6 +203,7 @@ void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
                     "start it again");
     }
     info_.end_xlog = end.end;
+    writer.remove_surplus();
     writer.judge_newer_pages(end.end);
     if (end.server_found_damage && writer.suspects().empty()) {
         throw Error(ErrorCode::corrupt, "the server found damaged pages in what it sent", info_.backup_id,
@@ -160,10 +224,14 @@ void BackupRun::verify(const image::TreeWriter& writer) {
     if (head.system_identifier && *head.system_identifier != info_.systemid) {
         throw Error(ErrorCode::server_mismatch, "the manifest is that of another cluster", manifest.string());
     }
+    if (incremental_) extra_.manifest_checksum = image::finish_increments(writer);
     info_.backup_label = read_file(writer.data_path() / "backup_label", 1 << 20).value_or("");
     info_.size = writer.statistics().bytes + std::filesystem::file_size(manifest);
-    info_.deduplicated_size = info_.size;
-    extra_.manifest_checksum = head.checksum;
+    info_.deduplicated_size = writer.statistics().bytes_written + std::filesystem::file_size(manifest);
+    extra_.bytes_written = writer.statistics().bytes_written;
+    extra_.way = incremental_ ? "incremental" : "full";
+    extra_.full_read_at = incremental_ ? base_full_read_at_ : info_.begin_time;
+    if (!incremental_) extra_.manifest_checksum = head.checksum;
     extra_.files = writer.received().size();
     extra_.pages_checked = writer.statistics().pages_checked;
     extra_.pages_torn_allowed = writer.statistics().pages_torn_allowed;
@@ -188,6 +256,7 @@ std::string BackupRun::damage_text() const {
 void BackupRun::sync(int directory_fd) {
     progress_.phase("sync", "writing everything to disk");
     const MonotonicTime begun = clock_.monotonic();
+    seal_image(catalogue_.backup_path(info_.backup_id));
     files().sync_file_system(directory_fd, catalogue_.backup_path(info_.backup_id));
     extra_.sync_seconds = seconds_since(clock_, begun);
     check_stop(stop_fd_);
@@ -235,9 +304,10 @@ void BackupRun::switch_wal_of_primary() {
 
 void BackupRun::fail(const Error& error) noexcept {
     try {
-        // The files first: on a full disk they are what makes room for the record.
-        catalogue_.discard_trees(info_.backup_id);
+        // The next attempt goes on with the files; but on a full disk they are what makes room, for the record first.
+        if (error.code() == ErrorCode::no_space || !server_.clone_images) catalogue_.discard_trees(info_.backup_id);
         info_.status = catalogue::BackupStatus::failed;
+        info_.end_xlog = {};  // whatever it was, it did not come to its end
         info_.error = error.what();
         info_.end_time = clock_.now();
         catalogue_.save(info_);

@@ -7,6 +7,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/image/base_backup.h"
 #include "lib/pg/conn.h"
+#include "services/job/backup_way.h"
 #include "services/job/progress.h"
 #include "services/job/request.h"
 #include "services/job/server_facts.h"
@@ -15,6 +16,7 @@ namespace coffer::job {
 
 struct BackupPlan {
     std::string name;
+    WayWanted way;
     bool fast_checkpoint = false;
     std::chrono::seconds wait_timeout{3600};
 };
@@ -28,7 +30,11 @@ class BackupRun {
   private:
     void connect();
     void begin_record(const std::string& backup_id);
+    void connect_replication();
     void make();
+    void begin_tree();
+    bool receive_increments();
+    void receive();
     void copy(image::BaseBackup& backup, image::TreeWriter& writer);
     void verify(const image::TreeWriter& writer);
     void sync(int directory_fd);
@@ -49,6 +55,10 @@ class BackupRun {
     ServerFacts facts_;
     catalogue::BackupInfo info_;
     catalogue::Extra extra_;
+    BackupWay way_;
+    bool incremental_ = false;
+    image::ReceivedFiles before_;  // of an incremental one: what the backup that it builds on has
+    std::optional<WallTime> base_full_read_at_;
 };
 
 }  // namespace coffer::job

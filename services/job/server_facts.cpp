@@ -53,7 +53,7 @@ bool mended_by_wal(pg::PgConn& conn, const catalogue::BadPage& page, std::uint32
 ServerFacts ask_server(pg::PgConn& conn) {
     const pg::PgResult rows = conn.exec(
         "SELECT name, setting FROM pg_settings WHERE name IN ('data_checksums', 'block_size', 'segment_size', "
-        "'wal_segment_size', 'data_directory', 'config_file', 'hba_file', 'ident_file') "
+        "'wal_segment_size', 'summarize_wal', 'data_directory', 'config_file', 'hba_file', 'ident_file') "
         "UNION ALL SELECT 'in_recovery', pg_is_in_recovery()::text "
         "UNION ALL SELECT 'can_read_files', (pg_has_role('pg_read_server_files', 'usage') AND "
         "has_function_privilege('pg_read_binary_file(text, bigint, bigint, boolean)', 'execute'))::text",
@@ -66,6 +66,7 @@ ServerFacts ask_server(pg::PgConn& conn) {
     facts.version = conn.server_version();
     facts.data_checksums = settings["data_checksums"] == "on";
     facts.page_format_known = settings["block_size"] == "8192" && settings["segment_size"] == "131072";
+    facts.summarize_wal = settings["summarize_wal"] == "on";
     facts.in_recovery = settings["in_recovery"] == "true";
     facts.can_read_files = settings["can_read_files"] == "true";
     const auto size = wal::SegmentSize::from_bytes(std::strtoull(settings["wal_segment_size"].c_str(), nullptr, 10));

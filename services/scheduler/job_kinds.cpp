@@ -22,10 +22,7 @@ struct Option {
 };
 
 constexpr Option backup_options[] = {
-    {"name"},
-    {"fast", Type::flag},
-    {"spread", Type::flag},
-    {"wait_timeout"},
+    {"name"}, {"fast", Type::flag}, {"spread", Type::flag}, {"full", Type::flag}, {"incremental"}, {"wait_timeout"},
 };
 
 constexpr Option restore_options[] = {

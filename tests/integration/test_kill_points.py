@@ -87,6 +87,12 @@ class World:
         done = self.box.job("backup", "main", kill_point=kill_point, check=False)
         assert done.returncode == -signal.SIGKILL, f"{done.returncode}: {done.stdout}{done.stderr}"
 
+    def in_next_backup(self, kill_point):
+        """In one that goes on with the files of one that was cut off."""
+        self.in_backup("job.backup.copied")
+        self.ledger.stop()
+        self.in_backup(kill_point)
+
     def in_restore(self, kill_point):
         target = os.path.join(self.directory, "cut-off")
         processes.make_directory(target)
@@ -168,6 +174,7 @@ SCENARIOS = {
     "archiver.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.save.": lambda w, name: w.in_backup(name),
+    "job.backup.taken_over": lambda w, name: w.in_next_backup(name),
     "job.backup.": lambda w, name: w.in_backup(name),
     "job.restore.": lambda w, name: w.in_restore(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),

@@ -116,6 +116,8 @@ bus::Options options_of(const Arguments& arguments) {
     bus::Options options;
     if (const auto name = arguments.text("name")) options["name"] = *name;
     if (arguments.flag("immediate_checkpoint")) options["fast"] = true;
+    if (const auto base = arguments.text("incremental")) options["incremental"] = *base;
+    if (arguments.flag("full")) options["full"] = true;
     if (arguments.flag("no_immediate_checkpoint")) options["spread"] = true;
     if (arguments.number("wait_timeout", 1000000)) options["wait_timeout"] = *arguments.text("wait_timeout");
     return options;
@@ -151,7 +153,8 @@ Command backup_command() {
              {"--name", Kind::text, "a name for the backup"},
              {"--immediate-checkpoint", Kind::flag, "let the server's checkpoint be fast"},
              {"--no-immediate-checkpoint", Kind::flag, "let the server take its time for the checkpoint"},
-             {"--incremental", Kind::refused_text},
+             {"--incremental", Kind::text, "let the server send what has changed since this backup, or fail"},
+             {"--full", Kind::flag, "let the server send every page"},
              {"--reuse-backup", Kind::refused_text},
              {"-j,--jobs", Kind::refused_text},
              {"--jobs-start-batch-period", Kind::refused_text},

@@ -95,12 +95,23 @@ json page_information(const catalogue::Extra& extra) {
     return pages;
 }
 
+// How the image came to be; Barman knows nothing of it.
+json image_information(const catalogue::Extra& extra) {
+    json image{{"way", extra.way}, {"way_reason", extra.way_reason}, {"base", extra.base}, {"clone", extra.clone}};
+    put_size(image, "received", static_cast<double>(extra.bytes_received));
+    put_size(image, "written", static_cast<double>(extra.bytes_written));
+    put_time(image, "full_read", extra.full_read_at);
+    return image;
+}
+
 json describe(const CatalogueView& view, const config::Server& server, const BackupInfo& backup) {
     json shown{{"backup_id", backup.backup_id}, {"status", name_of(backup.status)}};
     const auto extra = catalogue::Catalogue(server).extra(backup.backup_id);
     if (!backup.backup_name.empty()) shown["backup_name"] = backup.backup_name;
     if (!backup.error.empty()) shown["error"] = backup.error;
-    if (extra) shown["page_information"] = page_information(*extra);
+    const bool copied = extra && extra->files > 0;  // an attempt that was cut off has nothing to say
+    if (copied) shown["page_information"] = page_information(*extra);
+    if (copied) shown["image_information"] = image_information(*extra);
     if (backup.status != BackupStatus::done && backup.status != BackupStatus::waiting_for_wals) return shown;
     const WalFigures wal = view.wal_of(backup);
     shown.update({{"system_id", std::to_string(backup.systemid)},
@@ -140,6 +151,19 @@ void print_pages(Output& out, const BackupInfo& backup, const json& pages) {
         out.line(fmt::format("    bad page: {} block {} (LSN {})", plain(page["file"]), plain(page["block"]),
                              plain(page["lsn"])));
     }
+}
+
+void print_image(Output& out, json image) {
+    out.line("\n  Image:");
+    const std::string reason = plain(image["way_reason"]), base = plain(image["base"]);
+    image["way"] = plain(image["way"]) + (reason.empty() ? "" : " (" + reason + ")");
+    image["begun"] = base.empty() ? "with nothing" : plain(image["clone"]) + " of " + base;
+    print_rows(out, 4, image,
+               {{"Sent by the server", "way"},
+                {"Begun", "begun"},
+                {"Received", "received"},
+                {"Written", "written"},
+                {"All pages read at", "full_read"}});
 }
 
 void print(Output& out, const std::string& server, const BackupInfo& backup, const json& shown) {
@@ -193,6 +217,7 @@ void print(Output& out, const std::string& server, const BackupInfo& backup, con
                     {"Previous Backup", "previous_backup"},
                     {"Next Backup", "next_backup"}});
     }
+    if (shown.contains("image_information")) print_image(out, shown["image_information"]);
     if (shown.contains("page_information")) print_pages(out, backup, shown["page_information"]);
 }
 

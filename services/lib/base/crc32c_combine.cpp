@@ -43,4 +43,8 @@ std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::uint
     return moved(first, second_size) ^ second;
 }
 
+std::uint32_t crc32c_of_zeros(std::uint64_t size) noexcept {
+    return ~moved(~std::uint32_t{0}, size);
+}
+
 }  // namespace coffer

@@ -87,6 +87,14 @@ struct Extra {
     double sync_seconds = 0;
     double wal_wait_seconds = 0;
     std::string manifest_checksum;  // the manifest's own SHA-256
+    // How its pages came. way: "full" (the server sent all of them) or "incremental" (those that had changed since
+    // base).
+    std::string way = "full";
+    std::string way_reason;  // why it is full where it might have been incremental; for people
+    std::string base;        // the backup that its tree began as a clone of; empty: none
+    std::string clone;       // how: "snapshot", "reflink", "hard link", "taken over" (from an attempt that was cut off)
+    std::uint64_t bytes_written = 0;       // of all its files: the others are shared with base
+    std::optional<WallTime> full_read_at;  // when its pages, or those that it shares, were last all read on the server
 };
 
 }  // namespace coffer::catalogue

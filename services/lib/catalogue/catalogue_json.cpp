@@ -51,6 +51,14 @@ Extra extra_of(const json& object) {
     take(object, "sync_seconds", extra.sync_seconds);
     take(object, "wal_wait_seconds", extra.wal_wait_seconds);
     take(object, "manifest_checksum", extra.manifest_checksum);
+    take(object, "way", extra.way);
+    take(object, "way_reason", extra.way_reason);
+    take(object, "base", extra.base);
+    take(object, "clone", extra.clone);
+    take(object, "bytes_written", extra.bytes_written);
+    if (const auto at = object.find("full_read_at"); at != object.end()) {
+        extra.full_read_at = parse_time(at->get<std::string>());
+    }
     if (const auto pages = object.find("bad_pages"); pages != object.end()) {
         for (const json& page : *pages) {
             extra.bad_pages.push_back({page.at("file").get<std::string>(), page.at("block").get<std::uint32_t>(),
@@ -110,16 +118,22 @@ void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
     for (const BadPage& page : extra.bad_pages) {
         pages.push_back({{"file", page.file}, {"block", page.block}, {"lsn", page.page_lsn.to_string()}});
     }
-    const json object{{"pages_checked", extra.pages_checked},
-                      {"pages_torn_allowed", extra.pages_torn_allowed},
-                      {"bad_pages_total", extra.bad_pages_total},
-                      {"bad_pages", std::move(pages)},
-                      {"files", extra.files},
-                      {"bytes_received", extra.bytes_received},
-                      {"copy_seconds", extra.copy_seconds},
-                      {"sync_seconds", extra.sync_seconds},
-                      {"wal_wait_seconds", extra.wal_wait_seconds},
-                      {"manifest_checksum", extra.manifest_checksum}};
+    json object{{"pages_checked", extra.pages_checked},
+                {"pages_torn_allowed", extra.pages_torn_allowed},
+                {"bad_pages_total", extra.bad_pages_total},
+                {"bad_pages", std::move(pages)},
+                {"files", extra.files},
+                {"bytes_received", extra.bytes_received},
+                {"copy_seconds", extra.copy_seconds},
+                {"sync_seconds", extra.sync_seconds},
+                {"wal_wait_seconds", extra.wal_wait_seconds},
+                {"manifest_checksum", extra.manifest_checksum},
+                {"way", extra.way},
+                {"way_reason", extra.way_reason},
+                {"base", extra.base},
+                {"clone", extra.clone},
+                {"bytes_written", extra.bytes_written}};
+    if (extra.full_read_at) object["full_read_at"] = format_time(*extra.full_read_at);
     // A file's name may be no valid UTF-8.
     write_file_durably(meta_path(backup_id, "-coffer.json"),
                        object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");

@@ -8,6 +8,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/subvolume.h"
 #include "lib/catalogue/catalogue.h"
 
 namespace coffer::catalogue {
@@ -25,10 +26,13 @@ std::string id_at(std::chrono::sys_seconds time) {
                        clock.minutes().count(), clock.seconds().count());
 }
 
+// The trees of an image may be subvolumes, and read-only.
 void remove_tree(const Path& path) {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-    if (error) throw Error::from_errno(error.value(), "cannot remove directory", path.string());
+    std::error_code absent;
+    for (const auto& entry : std::filesystem::directory_iterator(path, absent)) {
+        if (entry.is_directory() && !entry.is_symlink()) remove_directory_tree(entry.path());
+    }
+    remove_directory_tree(path);
 }
 
 bool is_done(const BackupInfo& info) {
@@ -67,11 +71,11 @@ bool Catalogue::fail_if_abandoned(const std::string& backup_id) const {
     if (!lock) return false;
     BackupInfo info = load(backup_id);  // it may have ended while we looked
     if (!is_unfinished(info)) return false;
-    // Nobody will ever use half a copy. Coffer writes two records and Barman one: what Barman may be copying right now,
-    // under a lock of its own, is not ours to discard.
+    // The next backup goes on with what was copied, unless each is to have files of its own. Coffer writes two records
+    // and Barman one: what Barman may be copying right now, under a lock of its own, is not ours to discard.
     const bool ours = std::filesystem::exists(meta_path(backup_id, "-backup.info")) &&
                       std::filesystem::exists(backup_path(backup_id) / "backup.info");
-    if (ours) discard_trees(backup_id);
+    if (ours && !server_.clone_images) discard_trees(backup_id);
     info.status = BackupStatus::failed;
     info.error = "the backup was cut off: the process that wrote it is gone";
     save(info);

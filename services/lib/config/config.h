@@ -49,6 +49,8 @@ struct Server {
     bool immediate_checkpoint = false;
     std::uint64_t bandwidth_limit_kb = 0;  // KB/s, 0 = none
     std::string streaming_backup_name = "barman_streaming_backup";
+    bool clone_images = true;                                        // false: reuse_backup = off
+    std::chrono::seconds full_read_interval{std::chrono::weeks(4)};  // own key
 
     bool archiver = false;
     bool streaming_archiver = false;

@@ -126,6 +126,16 @@ std::optional<BackupMethod> method_named(const std::string& name) {
     return std::nullopt;
 }
 
+// Without the key images are cloned: it is what they are for. What Barman calls link and copy is the same here.
+std::optional<bool> reuse_named(const std::string& text) {
+    const std::string name = to_lower(text);
+    if (name == "off" || name == "none" || name == "false") return false;
+    if (name == "link" || name == "copy") return true;
+    return std::nullopt;
+}
+
+constexpr const char* interval_remedy = "use a number and HOURS, DAYS, WEEKS or MONTHS";
+
 void read_backup(Resolver& r, Server& s) {
     s.backup_method = s.ssh_command.empty() ? BackupMethod::postgres : BackupMethod::rsync;
     r.parsed("backup_method", method_named, s.backup_method, "use postgres (or rsync once this version has it)");
@@ -135,6 +145,8 @@ void read_backup(Resolver& r, Server& s) {
         "use a whole number of kilobytes per second, 0 for no limit");
     r.text("streaming_backup_name", s.streaming_backup_name);
     r.number("parallel_jobs", s.parallel_jobs, 1, 256);
+    r.parsed("reuse_backup", reuse_named, s.clone_images, "use off (each backup has files of its own) or link");
+    r.parsed("full_read_interval", parse_interval, s.full_read_interval, interval_remedy);
 }
 
 // The codec of a value, with Barman's other names for the same formats.
@@ -211,7 +223,6 @@ void read_monitoring(Resolver& r, Server& s) {
         r.warn(*policy, "'retention_policy = " + policy->text + "' is no retention policy",
                "use REDUNDANCY n or RECOVERY WINDOW OF n DAYS (WEEKS, MONTHS)");
     }
-    constexpr const char* interval_remedy = "use a number and HOURS, DAYS, WEEKS or MONTHS";
     r.parsed("last_backup_maximum_age", parse_interval, s.last_backup_maximum_age, interval_remedy);
     r.parsed("last_wal_maximum_age", parse_interval, s.last_wal_maximum_age, interval_remedy);
     r.parsed("last_backup_minimum_size", parse_size, s.last_backup_minimum_size,

@@ -77,6 +77,7 @@ pg::PgResult rows_of(pg::PgConn& conn, const char* what) {
 }
 
 void write_manifest(BackupStream& stream, const Path& path) {
+    files().unlink(path);  // a clone's
     const UniqueFd fd = files().open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     for (ByteSpan data = stream.data(); !data.empty(); data = stream.data()) files().append(fd.get(), data, path);
 }
@@ -101,9 +102,10 @@ std::string base_backup_command(std::uint32_t major_version, const BaseBackupOpt
     }
     return fmt::format(
         "BASE_BACKUP (LABEL {}, PROGRESS, CHECKPOINT '{}', WAIT 0{}, MANIFEST 'yes', MANIFEST_CHECKSUMS "
-        "'CRC32C', VERIFY_CHECKSUMS {})",
+        "'CRC32C', VERIFY_CHECKSUMS {}{})",
         quoted(options.label), options.fast_checkpoint ? "fast" : "spread",
-        options.max_rate_kb != 0 ? fmt::format(", MAX_RATE {}", rate) : "", options.server_verifies ? 1 : 0);
+        options.max_rate_kb != 0 ? fmt::format(", MAX_RATE {}", rate) : "", options.server_verifies ? 1 : 0,
+        options.incremental ? ", INCREMENTAL" : "");
 }
 
 BaseBackup::BaseBackup(pg::PgConn& conn, const BaseBackupOptions& options) : conn_(conn) {

@@ -22,6 +22,7 @@ struct BaseBackupOptions {
     bool fast_checkpoint = false;
     std::uint64_t max_rate_kb = 0;  // KB/s; 0: as fast as it goes
     bool server_verifies = false;   // page checksums
+    bool incremental = false;       // against the manifest that was uploaded on this connection
 };
 
 struct BaseBackupBegin {

@@ -7,10 +7,10 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/error.h"
+#include "lib/image/sha256.h"
 
 namespace coffer::image {
 namespace {
@@ -106,6 +106,7 @@ class Handler : public nlohmann::json_sax<json> {
     void field_text(const std::string& value) {
         if (field_ == "Path") file_.path = value;
         if (field_ == "Encoded-Path") file_.path = from_hex(value);
+        if (field_ == "Last-Modified") file_.modified = value;
         if (field_ == "Checksum-Algorithm") file_.algorithm = value;
         if (field_ == "Checksum") file_.checksum = value;
         if (field_ == "Start-LSN") range_.begin = lsn(value);
@@ -136,23 +137,6 @@ class Handler : public nlohmann::json_sax<json> {
     ManifestFile file_;
     WalRange range_;
     bool has_size_ = false;
-};
-
-class Sha256 {
-  public:
-    Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-        EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
-    }
-    void add(std::string_view data) { EVP_DigestUpdate(context_.get(), data.data(), data.size()); }
-    std::string hex() {
-        unsigned char digest[EVP_MAX_MD_SIZE];
-        unsigned size = 0;
-        EVP_DigestFinal_ex(context_.get(), digest, &size);
-        return fmt::format("{:02x}", fmt::join(digest, digest + size, ""));
-    }
-
-  private:
-    std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
 // The last line holds the checksum of all lines before it.
@@ -208,6 +192,19 @@ class Differences {
 };
 
 }  // namespace
+
+std::optional<std::uint32_t> crc32c_of(const ManifestFile& file) {
+    if (file.algorithm != "CRC32C" || file.checksum.size() != 8) return std::nullopt;
+    std::uint32_t crc = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+        unsigned byte = 0;
+        const char* const at = file.checksum.data() + 2 * i;
+        const auto got = std::from_chars(at, at + 2, byte, 16);
+        if (got.ec != std::errc() || got.ptr != at + 2) return std::nullopt;
+        crc |= byte << (8 * i);
+    }
+    return crc;
+}
 
 std::string manifest_crc32c(std::uint32_t crc) {
     return fmt::format("{:02x}{:02x}{:02x}{:02x}", crc & 0xFF, (crc >> 8) & 0xFF, (crc >> 16) & 0xFF, crc >> 24);

@@ -20,6 +20,7 @@ namespace coffer::image {
 struct ManifestFile {
     std::string path;
     std::uint64_t size = 0;
+    std::string modified;   // as it stands there
     std::string algorithm;  // "CRC32C", "SHA256", …; empty: none
     std::string checksum;   // hexadecimal, lower case
 };
@@ -48,5 +49,7 @@ ManifestHead compare_with_manifest(const Path& manifest, const ReceivedFiles& re
 
 // As it stands in manifests: the four bytes in memory order.
 std::string manifest_crc32c(std::uint32_t crc);
+// nullopt where its checksum is of another kind.
+std::optional<std::uint32_t> crc32c_of(const ManifestFile& file);
 
 }  // namespace coffer::image

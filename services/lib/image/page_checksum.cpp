@@ -138,6 +138,11 @@ void PageChecker::add(ByteSpan data) {
     piece_size_ = data.size();
 }
 
+void PageChecker::add_page(std::uint32_t block_of_file, Page page) {
+    block_ = first_block_ + block_of_file;
+    check(page);
+}
+
 void PageChecker::check(Page page) {
     const std::uint32_t block = block_++;
     ++checked_;

@@ -44,8 +44,11 @@ struct SuspectPage {
 // known yet. A piece of a page at the end is not looked at: the file was being extended.
 class PageChecker {
   public:
-    PageChecker(std::uint32_t first_block, Lsn begin_lsn) noexcept : block_(first_block), begin_(begin_lsn) {}
+    PageChecker(std::uint32_t first_block, Lsn begin_lsn) noexcept
+        : first_block_(first_block), block_(first_block), begin_(begin_lsn) {}
     void add(ByteSpan data);
+    // The same for one page that stands elsewhere in the file; not to be mixed with add().
+    void add_page(std::uint32_t block_of_file, Page page);
     [[nodiscard]] std::uint64_t checked() const noexcept { return checked_; }
     // Wrong, and older than begin_lsn; or without a checksum, as new pages are, yet not empty as they are.
     [[nodiscard]] const std::vector<SuspectPage>& suspects() const noexcept { return suspects_; }
@@ -55,6 +58,7 @@ class PageChecker {
   private:
     void check(Page page);
 
+    std::uint32_t first_block_;
     std::uint32_t block_;
     Lsn begin_;
     std::uint64_t checked_ = 0;

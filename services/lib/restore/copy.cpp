@@ -6,12 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
+#include "lib/base/parallel.h"
 
 namespace coffer::restore {
 namespace {
@@ -177,31 +175,10 @@ void copy_trees(const std::vector<Tree>& trees, const CopyControl& control) {
 }
 
 void run_parallel(std::size_t count, const CopyControl& control, const std::function<void(std::size_t)>& work) {
-    std::atomic<std::size_t> next{0};
-    std::atomic<bool> stop{false};
-    std::exception_ptr first;
-    std::mutex mutex;
-    const auto loop = [&]() noexcept {
-        while (!stop) {
-            const std::size_t index = next++;
-            if (index >= count) return;
-            try {
-                check_canceled(control);
-                work(index);
-            } catch (...) {
-                const std::lock_guard lock(mutex);
-                if (!first) first = std::current_exception();
-                stop = true;
-            }
-        }
-    };
-    {
-        std::vector<std::jthread> threads;
-        const std::size_t wanted = std::min<std::size_t>(std::max(control.jobs, 1U), count);
-        for (std::size_t i = 1; i < wanted; ++i) threads.emplace_back(loop);
-        loop();
-    }
-    if (first) std::rethrow_exception(first);
+    coffer::run_parallel(count, control.jobs, [&](std::size_t index) {
+        check_canceled(control);
+        work(index);
+    });
 }
 
 bool can_reflink(const Path& source_file, const Path& target_directory) {

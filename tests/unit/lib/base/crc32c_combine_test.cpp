@@ -20,3 +20,18 @@ TEST(Crc32cCombine, JoinsTheChecksumsOfTwoTexts) {
         UNSIGNED_LONGS_EQUAL(whole, crc32c_joined(crc32c(front), crc32c(back), back.size()));
     }
 }
+
+TEST(Crc32cCombine, KnowsZeros) {
+    for (const std::size_t size : {0U, 1U, 8192U, 100'003U}) {
+        UNSIGNED_LONGS_EQUAL(crc32c(as_byte_span(std::string(size, '\0'))), crc32c_of_zeros(size));
+    }
+}
+
+TEST(Crc32cCombine, FollowsAChange) {
+    std::string text(100'000, 'x');
+    const std::uint32_t before = crc32c(as_byte_span(text));
+    const std::string old = text.substr(40'000, 8192), now(8192, 'y');
+    text.replace(40'000, 8192, now);
+    const std::uint32_t change = crc32c(as_byte_span(old)) ^ crc32c(as_byte_span(now));
+    UNSIGNED_LONGS_EQUAL(crc32c(as_byte_span(text)), crc32c_joined(change, before, 100'000 - 40'000 - 8192));
+}

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <set>
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
@@ -42,6 +43,55 @@ TEST_GROUP(TreeWriter) {
         return ErrorCode::internal;
     }
 };
+
+TEST(TreeWriter, MakesAClonesTreeWhatTheServerSent) {
+    const auto write = [this](const std::vector<TarEntry>& data, const std::vector<TarEntry>& space) {
+        const std::string first = make_tar(space), second = make_tar(data);
+        TreeWriter writer(directory, std::nullopt);
+        if (!space.empty()) {
+            writer.begin_archive(16385);
+            TarReader reader = reader_of(first, 1 << 20);
+            writer.write(reader);
+        }
+        writer.begin_archive(std::nullopt);
+        TarReader reader = reader_of(second, 1 << 20);
+        writer.write(reader);
+        writer.remove_surplus();
+        return writer.statistics();
+    };
+    const std::string content(100'000, 'x');
+    std::string changed = content;
+    changed[20'000] = 'y';
+    write({{"base", AE_IFDIR, ""},
+           {"base/5", AE_IFDIR, ""},
+           {"base/5/1", AE_IFREG, content},
+           {"base/5/2", AE_IFREG, content},
+           {"base/6", AE_IFDIR, ""},
+           {"base/6/1", AE_IFREG, content},
+           {"pg_tblspc", AE_IFDIR, ""},
+           {"pg_tblspc/16385", AE_IFLNK, "/srv/space"},
+           {"was_file", AE_IFREG, "x"}},
+          {{"PG_15_202209061", AE_IFDIR, ""}, {"PG_15_202209061/7", AE_IFREG, "y"}});
+    write_file_durably(directory / "data/backup_manifest", "stays");
+    write_file_durably(directory / "data/base/5/.coffer.2", "left by a crash");
+    std::filesystem::create_directory(directory / "16999");
+    const auto statistics = write({{"base", AE_IFDIR, ""},
+                                   {"base/5", AE_IFDIR, ""},
+                                   {"base/5/1", AE_IFREG, changed},
+                                   {"base/5/3", AE_IFREG, "new"},
+                                   {"pg_tblspc", AE_IFDIR, ""},
+                                   {"was_file", AE_IFDIR, ""},
+                                   {"was_file/below", AE_IFREG, "z"}},
+                                  {});
+    UNSIGNED_LONGS_EQUAL(content.size() + 4, statistics.bytes);
+    UNSIGNED_LONGS_EQUAL(8192 + 4, statistics.bytes_written);
+    std::set<std::string> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+        found.insert(entry.path().lexically_relative(directory).string());
+    CHECK(found == (std::set<std::string>{"data", "data/backup_manifest", "data/base", "data/base/5", "data/base/5/1",
+                                          "data/base/5/3", "data/pg_tblspc", "data/was_file", "data/was_file/below"}));
+    CHECK(*read_file(directory / "data/base/5/1") == changed);
+}
 
 TEST(TreeWriter, WritesWhatTheServerSent) {
     const std::string content(20000, 'x');

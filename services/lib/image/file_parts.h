@@ -1,0 +1,19 @@
+#pragma once
+// Parts of files, read and copied: what writing an image's files has in common. Thread-safe. Errors: io, no_space.
+#include <span>
+
+#include "lib/base/files.h"
+
+namespace coffer::image {
+
+// Less than asked for at the end of the file only.
+std::size_t read_up_to(int fd, std::span<std::byte> to, std::uint64_t at, const Path& path);
+void read_exactly(int fd, std::span<std::byte> to, std::uint64_t at, const Path& path);
+// The first size bytes, by the kernel where it can.
+void copy_begin(int from, int to, std::uint64_t size, const Path& path);
+
+// Where a new file is written that takes the place of a hard link. The name is of no file of PostgreSQL; what a crash
+// leaves of it is surplus to the next backup.
+Path replacement_of(const Path& path);
+
+}  // namespace coffer::image
