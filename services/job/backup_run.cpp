@@ -196,6 +196,7 @@ void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
         if (received < next_check) return;
         next_check = received + between_stop_checks;
         check_stop(stop_fd_);
+        kill_point("job.backup.copying");
     });
     extra_.copy_seconds = seconds_since(clock_, begun);
     if (end.timeline != info_.timeline) {
