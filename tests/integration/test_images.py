@@ -84,6 +84,8 @@ def test_a_second_backup_costs_what_has_changed_and_needs_no_other(place, primar
     limit = MEGABYTE * 8 + (accounts * 1.2 if kind == "ext4" else 0)
     assert known["bytes_written"] < limit
     assert free - volume.free() < limit + 48 * MEGABYTE  # and the WAL of both backups
+    assert f"image cloning: OK ({KINDS[kind]}" in box.cofferctl("check", "main", check=False).stdout
+    assert f"Cloning of backups: {KINDS[kind]}" in " ".join(box.cofferctl("status", "main").stdout.split())
     shown = box.json("show-backup", "main", second)["main"]["image_information"]
     assert (shown["base"], shown["clone"], shown["written_bytes"]) == (first, KINDS[kind], known["bytes_written"])
 

@@ -74,7 +74,9 @@ def outer_keys(value, depth):
     (["show-backup", "main", "latest"], 3,
      {"main.data_checksums", "main.system_id"} |
      {f"main.page_information{key}" for key in ("", ".bad_pages", ".bad_pages_total", ".pages_checked",
-                                                ".pages_mended_by_wal")}),
+                                                ".pages_mended_by_wal")} |
+     {f"main.image_information{key}" for key in ("", ".base", ".clone", ".full_read", ".full_read_timestamp", ".received",
+                                                 ".received_bytes", ".way", ".way_reason", ".written", ".written_bytes")}),
     (["list-files", "main", "latest"], 1, set()),
     (["list-files", "main", "latest", "--target", "full"], 1, set()),
 ], ids=lambda each: each[0] if isinstance(each, list) else "")

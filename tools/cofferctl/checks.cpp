@@ -8,6 +8,7 @@
 
 #include "lib/config/retention_policy.h"
 #include "tools/cofferctl/directories.h"
+#include "tools/cofferctl/image_way.h"
 #include "tools/cofferctl/text.h"
 
 namespace coffer::cofferctl {
@@ -194,6 +195,7 @@ void check_catalogue(const config::Server& server, const CatalogueView& view, Wa
     checks.wal_bytes = last != nullptr ? view.wal_of(*last).after_bytes : 0;
     items.push_back({"wal size", true, pretty_size(static_cast<double>(checks.wal_bytes))});
     items.push_back({"compression settings", true, ""});
+    items.push_back({"image cloning", true, image_way(server)});
     const auto failed = std::count_if(view.backups().begin(), view.backups().end(),
                                       [](const auto& b) { return b.status == catalogue::BackupStatus::failed; });
     items.push_back({"failed backups", failed == 0, fmt::format("there are {} failed backups", failed)});

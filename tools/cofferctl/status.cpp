@@ -8,6 +8,7 @@
 #include "tools/cofferctl/catalogue_view.h"
 #include "tools/cofferctl/commands.h"
 #include "tools/cofferctl/directories.h"
+#include "tools/cofferctl/image_way.h"
 #include "tools/cofferctl/server_facts.h"
 #include "tools/cofferctl/text.h"
 
@@ -83,6 +84,7 @@ void add_catalogue(StatusLines& lines, const config::Server& server) {
     const auto* last = view.last_done();
     lines.add("first_backup", "First available backup", first != nullptr ? first->backup_id : "None");
     lines.add("last_backup", "Last available backup", last != nullptr ? last->backup_id : "None");
+    lines.add("image_cloning", "Cloning of backups", image_way(server));
     lines.add("minimum_redundancy", "Minimum redundancy requirements",
               fmt::format("{} ({}/{})", view.done_count() >= server.minimum_redundancy ? "satisfied" : "FAILED",
                           view.done_count(), server.minimum_redundancy));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -79,7 +80,9 @@ ByteSpan ImageFile::clones(std::size_t size) {
     try {
         return ByteSpan(buffer_).first(read_up_to(fd_.get(), std::span(buffer_).first(size), position_, path_));
     } catch (const Error& error) {
-        log_warning("what an earlier backup has of this file cannot be read, and is written anew: {}", error.what());
+        if (!std::exchange(unreadable_, true))
+            log_warning("what an earlier backup has of this file cannot be read, and is written anew: {}",
+                        error.what());
         return {};
     }
 }

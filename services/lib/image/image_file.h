@@ -48,6 +48,7 @@ class ImageFile {
     std::uint64_t position_ = 0;
     std::uint64_t written_ = 0;
     std::vector<std::byte> buffer_;
+    bool unreadable_ = false;  // some of what the clone has: said once
 };
 
 }  // namespace coffer::image
