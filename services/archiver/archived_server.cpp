@@ -36,12 +36,18 @@ struct ArchivedServer::Opened {
     std::uint64_t error_files = 0;
 };
 
+struct ArchivedServer::Backups {
+    bool wait = false;   // for WAL, one of them at least
+    std::string states;  // of all, each in a line
+};
+
 ArchivedServer::ArchivedServer(Workshop workshop, config::Server server, Listener listener)
     : workshop_(workshop),
       server_(std::make_shared<const config::Server>(std::move(server))),
       listener_(std::move(listener)),
       mailbox_(workshop.loop, [this](Finished result) { finished(std::move(result)); }),
-      intake_(workshop.loop, server_->name, {[this](const Path& file) { offer(file); }, [this] { feed(); }}) {
+      intake_(workshop.loop, server_->name, {[this](const Path& file) { offer(file); }, [this] { feed(); }}),
+      retention_(workshop.loop, workshop.deletions, workshop.removals, workshop.clock, server_) {
     if (!server_->usable()) {
         state_ = "misconfigured";
         for (const config::Problem& problem : server_->problems) {
@@ -97,7 +103,7 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     try {
         if (server_->streaming_archiver) intake_.watch(server_->streaming_wals_directory);
         if (server_->archiver) intake_.watch(server_->incoming_wals_directory);
-        records_ = workshop_.loop.on_file_change(server_->meta_directory(), IN_MOVED_TO,
+        records_ = workshop_.loop.on_file_change(server_->meta_directory(), IN_MOVED_TO | IN_DELETE,
                                                  [this](const FileChange& change) { mind_backups(change); });
     } catch (const Error& failure) {
         intake_.stop();
@@ -106,7 +112,7 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     }
     feed();
     remove_stale_partials();
-    finish_removals();
+    retention_.start(archive_);
     look_after_backups();
 }
 
@@ -127,6 +133,7 @@ void ArchivedServer::close(std::function<void()> then) {
     closing_ = true;
     intake_.stop();
     records_.reset();
+    retention_.stop();
     timer_.reset();
     closed_ = std::move(then);
     if (!opening_ && queue_.working() == 0) std::exchange(closed_, nullptr)();
@@ -211,14 +218,9 @@ void ArchivedServer::note_trouble(const Finished& result) {
 }
 
 void ArchivedServer::mind_backups(const FileChange& change) {
-    if (change.overflow || change.name.ends_with("-backup.info")) look_after_backups();
-}
-
-void ArchivedServer::finish_removals() {
-    const auto work = [server = server_] { return catalogue::Catalogue(*server).finish_removals().size(); };
-    workshop_.removals.run<std::size_t>(work, [name = server_->name](std::size_t*, const std::optional<Error>& error) {
-        if (error) log_warning("server {}: a removal is not finished: {}", name, error->what());
-    });
+    const bool written = (change.mask & IN_MOVED_TO) != 0;
+    if (change.overflow || (written && change.name.ends_with("-backup.info"))) look_after_backups();
+    if (change.overflow || change.name.ends_with("-keep")) retention_.apply();
 }
 
 bool ArchivedServer::left_by_streamer(const std::string& segment) const {
@@ -250,19 +252,22 @@ void ArchivedServer::look_after_backups() {
         const catalogue::Catalogue catalogue(*server);
         if (first) catalogue.fail_abandoned();
         (void)catalogue::finish_waiting(*server);
-        const auto backups = catalogue.backups();
-        return std::any_of(backups.begin(), backups.end(), [](const catalogue::BackupInfo& info) {
-            return info.status == catalogue::BackupStatus::waiting_for_wals;
-        });
+        Backups found;
+        for (const catalogue::BackupInfo& info : catalogue.backups()) {
+            found.wait |= info.status == catalogue::BackupStatus::waiting_for_wals;
+            found.states += fmt::format("{} {}\n", info.backup_id, name_of(info.status));
+        }
+        return found;
     };
-    const auto then = [this, alive = std::weak_ptr<bool>(alive_)](bool* wait, const std::optional<Error>& error) {
+    const auto then = [this, alive = std::weak_ptr<bool>(alive_)](Backups* found, const std::optional<Error>& error) {
         if (alive.expired()) return;
         if (error) log_warning("server {}: cannot look after its backups: {}", server_->name, error->what());
-        backups_wait_ = error || *wait;
+        backups_wait_ = error || found->wait;
         looking_ = false;
-        if (look_again_) look_after_backups();
+        if (look_again_) return look_after_backups();
+        if (found != nullptr) retention_.backups_are(std::move(found->states));
     };
-    workshop_.background.run<bool>(work, then);
+    workshop_.background.run<Backups>(work, then);
 }
 
 void ArchivedServer::update_state() {

@@ -2,8 +2,8 @@
 // One server of the archiver: watches its streaming/ and incoming/ directories and has its worker threads archive what
 // appears there. Loop thread; the archive itself is shared with the workers.
 //
-// Nothing that is wrong with backups keeps WAL from being archived: removals that a crash cut off are finished, and
-// backups that wait for WAL are looked at, on the side.
+// Nothing that is wrong with backups keeps WAL from being archived: removals that a crash cut off are finished, the
+// retention policy is applied, and backups that wait for WAL are looked at, on the side.
 //
 // States: "disabled" (inactive, or nothing to archive), "misconfigured", "starting" (the archive is being read),
 // "idle", "archiving", "no-space" (one file is tried again every 5 s), "failed" (last_error says why; tried again, and
@@ -18,6 +18,7 @@
 #include "services/archiver/background.h"
 #include "services/archiver/intake_queue.h"
 #include "services/archiver/intake_watch.h"
+#include "services/archiver/retention_keeper.h"
 
 namespace coffer::archiver {
 
@@ -26,7 +27,8 @@ struct Workshop {
     EventLoop& loop;
     WorkerPool& compressors;
     Background& background;
-    Background& removals;  // of whole backups, which takes minutes: nothing else may wait behind them
+    Background& deletions;  // from the catalogue
+    Background& removals;   // of the files of whole backups, which takes minutes: nothing else may wait behind them
     const Clock& clock;
 };
 
@@ -52,6 +54,7 @@ class ArchivedServer {
     [[nodiscard]] const std::shared_ptr<wal::WalArchive>& archive() const noexcept {
         return archive_;
     }  // null: not open
+    [[nodiscard]] RetentionKeeper& retention() noexcept { return retention_; }
     [[nodiscard]] const std::string& state() const noexcept { return state_; }
     [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
     [[nodiscard]] std::uint64_t queued() const noexcept { return queue_.waiting() + queue_.working(); }
@@ -68,6 +71,7 @@ class ArchivedServer {
         std::string text;
     };
     struct Opened;
+    struct Backups;
     [[nodiscard]] bool has_work() const;
     void open();
     void opened(Opened* result, const std::optional<Error>& error);
@@ -80,7 +84,6 @@ class ArchivedServer {
     void set_state(const std::string& state, const std::string& error);
     void wait_for_next_change();
     void mind_backups(const FileChange& change);
-    void finish_removals();
     [[nodiscard]] bool left_by_streamer(const std::string& segment) const;
     void remove_stale_partials();
     void look_after_backups();
@@ -94,6 +97,7 @@ class ArchivedServer {
     Mailbox<Finished> mailbox_;
     IntakeWatch intake_;
     EventSource records_;  // the backups'
+    RetentionKeeper retention_;
     EventSource timer_;
     std::string state_ = "starting";
     std::string last_error_;

@@ -33,9 +33,8 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
                         [view](Pending pending, const Options& filter, std::uint32_t offset, std::uint32_t limit) {
                             answer_with<BackupPage>(
                                 *view->background, std::move(pending),
-                                [server = view->get().server(), filter, offset, limit] {
-                                    return list_backups(*server, filter, offset, limit);
-                                },
+                                [server = view->get().server(), archive = view->get().archive(), filter, offset,
+                                 limit] { return list_backups(*server, archive.get(), filter, offset, limit); },
                                 [](Pending& reply, const BackupPage& page) {
                                     reply.answer(page.backups, static_cast<std::uint32_t>(page.total));
                                 });
@@ -44,18 +43,44 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
                         [view](Pending pending, const std::string& backup) {
                             answer_with<Options>(
                                 *view->background, std::move(pending),
-                                [server = view->get().server(), backup] { return get_backup(*server, backup); },
+                                [server = view->get().server(), archive = view->get().archive(), backup] {
+                                    return get_backup(*server, archive.get(), backup);
+                                },
                                 [](Pending& reply, const Options& options) { reply.answer(options); });
                         });
     object.later_method("DeleteBackup", {"backup", "flags"}, "t", {"wal_files_removed"}, Access::act,
                         [view](Pending pending, const std::string& backup, std::uint64_t flags) {
                             refuse_flags(flags);
                             answer_with<std::uint64_t>(
-                                *view->removals, std::move(pending),
+                                *view->deletions, std::move(pending),
                                 [server = view->get().server(), archive = view->get().archive(), backup] {
                                     return delete_backup(*server, archive.get(), backup);
                                 },
-                                [](Pending& reply, const std::uint64_t& removed) { reply.answer(removed); });
+                                [view](Pending& reply, const std::uint64_t& removed) {
+                                    if (view->server != nullptr) view->server->retention().free_space();
+                                    reply.answer(removed);
+                                });
+                        });
+    object.later_method(
+        "KeepBackup", {"backup", "target", "flags"}, "", {}, Access::act,
+        [view](Pending pending, const std::string& backup, const std::string& target, std::uint64_t flags) {
+            refuse_flags(flags);
+            answer_with<bool>(
+                *view->deletions, std::move(pending),
+                [server = view->get().server(), backup, target] {
+                    keep_backup(*server, backup, target);
+                    return true;
+                },
+                [](Pending& reply, const bool&) { reply.answer(); });
+        });
+    object.later_method("ApplyRetention", {"flags"}, "ast", {"backups", "wal_files_removed"}, Access::act,
+                        [view](Pending pending, std::uint64_t flags) {
+                            refuse_flags(flags);
+                            view->get().retention().apply_now([pending = std::make_shared<Pending>(std::move(pending))](
+                                                                  Expired* expired, const std::optional<Error>& error) {
+                                if (error) return pending->fail(*error);
+                                pending->answer(expired->backups, expired->wal_files);
+                            });
                         });
 }
 
@@ -90,11 +115,11 @@ ArchivedServer& ServerObject::View::get() const {
     return *server;
 }
 
-ServerObject::ServerObject(bus::Bus& bus, Background& background, Background& removals, const std::string& name)
+ServerObject::ServerObject(bus::Bus& bus, Background& background, Background& deletions, const std::string& name)
     : object_(bus::encode_path(servers_path, name).value, "org.pgcoffer.Archiver1.Server") {
     view_->name = name;
     view_->background = &background;
-    view_->removals = &removals;
+    view_->deletions = &deletions;
     declare(object_, view_);
     object_.publish(bus);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "lib/catalogue/wal_release.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
+#include "services/archiver/expiry.h"
 
 namespace coffer::archiver {
 namespace {
@@ -19,7 +21,7 @@ std::uint64_t usec_of(const std::optional<WallTime>& time) {
     return time ? static_cast<std::uint64_t>(time->time_since_epoch().count()) : 0;
 }
 
-bus::Options options_of(const catalogue::BackupInfo& info) {
+bus::Options options_of(const catalogue::BackupInfo& info, const retention::Judgement& judgement) {
     return {
         {"BackupId", info.backup_id},
         {"Name", info.backup_name},
@@ -37,7 +39,25 @@ bus::Options options_of(const catalogue::BackupInfo& info) {
         {"EndWal", info.end_wal},
         {"SizeBytes", info.size},
         {"DeduplicatedBytes", info.deduplicated_size},
+        {"Retention", judgement.status()},
+        {"RetentionReason", judgement.why},
     };
+}
+
+const retention::Judgement& judgement_of(const retention::Decision& decision, const std::string& backup_id) {
+    static const retention::Judgement none;
+    const auto found = std::find_if(decision.backups.begin(), decision.backups.end(),
+                                    [&](const retention::Judgement& each) { return each.backup_id == backup_id; });
+    return found == decision.backups.end() ? none : *found;  // it has come or gone this moment
+}
+
+// Increments of it, and theirs, the newest first. Barman's only.
+std::vector<std::string> descendants(const catalogue::Catalogue& catalogue, const std::string& backup_id) {
+    std::vector<std::string> found{backup_id};
+    for (const catalogue::BackupInfo& info : catalogue.backups()) {
+        if (std::find(found.begin(), found.end(), info.parent()) != found.end()) found.push_back(info.backup_id);
+    }
+    return {found.rbegin(), found.rend() - 1};
 }
 
 UniqueFd plain_bytes_in_memory(const Path& path, const std::string& name) {
@@ -51,28 +71,49 @@ UniqueFd plain_bytes_in_memory(const Path& path, const std::string& name) {
 
 }  // namespace
 
-BackupPage list_backups(const config::Server& server, const bus::Options& filter, std::uint32_t offset,
-                        std::uint32_t limit) {
+BackupPage list_backups(const config::Server& server, const wal::WalArchive* archive, const bus::Options& filter,
+                        std::uint32_t offset, std::uint32_t limit) {
     bus::OptionReader reader(filter);
     const std::string status = reader.take<std::string>("status", "");
     reader.refuse_rest();
+    const retention::Decision decision = decide_now(server, archive, Clock());
     BackupPage page;
     for (const catalogue::BackupInfo& info : catalogue::Catalogue(server).backups()) {
         if (!status.empty() && catalogue::name_of(info.status) != status) continue;
         const std::uint64_t number = page.total++;
-        if (number >= offset && (limit == 0 || page.backups.size() < limit)) page.backups.push_back(options_of(info));
+        if (number >= offset && (limit == 0 || page.backups.size() < limit))
+            page.backups.push_back(options_of(info, judgement_of(decision, info.backup_id)));
     }
     return page;
 }
 
-bus::Options get_backup(const config::Server& server, const std::string& backup) {
-    return options_of(catalogue::Catalogue(server).get(backup));
+bus::Options get_backup(const config::Server& server, const wal::WalArchive* archive, const std::string& backup) {
+    const catalogue::BackupInfo info = catalogue::Catalogue(server).get(backup);
+    return options_of(info, judgement_of(decide_now(server, archive, Clock()), info.backup_id));
+}
+
+void keep_backup(const config::Server& server, const std::string& backup, const std::string& target) {
+    const catalogue::Catalogue catalogue(server);
+    const catalogue::BackupInfo info = catalogue.get(backup);
+    for (const catalogue::Keep keep : {catalogue::Keep::none, catalogue::Keep::full, catalogue::Keep::standalone}) {
+        if (target != name_of(keep)) continue;
+        catalogue.set_keep(info.backup_id, keep);
+        log_message(LogLevel::notice,
+                    fmt::format("backup {} of server {} is {}", info.backup_id, server.name,
+                                keep == catalogue::Keep::none ? "kept no more" : "kept, target " + target),
+                    {{"SERVER", server.name}, {"BACKUP", info.backup_id}});
+        return;
+    }
+    throw Error(ErrorCode::invalid_argument, "'" + target + "' is no target to keep a backup for", info.backup_id,
+                "use full, standalone or nokeep");
 }
 
 std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup) {
     const catalogue::Catalogue catalogue(server);
     const catalogue::BackupInfo info = catalogue.get(backup);
-    catalogue.remove(info.backup_id);
+    catalogue.check_removable(info);
+    for (const std::string& increment : descendants(catalogue, info.backup_id)) catalogue.mark_removed(increment);
+    catalogue.mark_removed(info.backup_id);
     log_message(LogLevel::notice, fmt::format("backup {} of server {} was deleted", info.backup_id, server.name),
                 {{"SERVER", server.name}, {"BACKUP", info.backup_id}});
     if (archive == nullptr) return 0;

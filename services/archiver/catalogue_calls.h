@@ -16,12 +16,16 @@ struct BackupPage {
 };
 
 // filter: "status" (s) for one status only. Unknown keys are refused. limit 0: all.
-BackupPage list_backups(const config::Server& server, const bus::Options& filter, std::uint32_t offset,
-                        std::uint32_t limit);
+// archive may be null (not open).
+BackupPage list_backups(const config::Server& server, const wal::WalArchive* archive, const bus::Options& filter,
+                        std::uint32_t offset, std::uint32_t limit);
 // By ID, alias or name.
-bus::Options get_backup(const config::Server& server, const std::string& backup);
-// Removes a backup and then the WAL that nothing needs any more (lib/catalogue/wal_release.h). Returns how many WAL
-// files went. archive may be null (not open): WAL stays then.
+bus::Options get_backup(const config::Server& server, const wal::WalArchive* archive, const std::string& backup);
+// target: "full", "standalone", "nokeep".
+void keep_backup(const config::Server& server, const std::string& backup, const std::string& target);
+// Deletes a backup and its increments from the catalogue (Catalogue::finish_removals() frees their space) and removes
+// the WAL that nothing needs any more (lib/catalogue/wal_release.h). Returns how many WAL files went. archive may be
+// null (not open): WAL stays then.
 std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup);
 // The plain bytes of a WAL file, as a descriptor to be read from its beginning: the file itself when it is not
 // compressed, else memory. allow_partial: the unfinished segment too. Throws no_such_wal, corrupt.

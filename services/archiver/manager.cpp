@@ -37,6 +37,7 @@ Manager::Manager(ServiceContext context)
       main_file_(config::find_config_file(context.options.config)),
       compressors_(compressor_count(), &wal::SourceFile::drop_kept_memory),
       background_(context.loop, background_threads),
+      deletions_(context.loop, 1),
       removals_(context.loop, 1),
       object_manager_(context.bus.add_object_manager(root_path)),
       object_(manager_object({[this] { return list(); }, [this] { return config_errors(); }, [this] { reload(); }})) {
@@ -110,9 +111,9 @@ void Manager::apply(config::Config config) {
 
 void Manager::start(const std::string& name, config::Server server) {
     Entry& entry = servers_[name];
-    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, removals_, name);
+    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, deletions_, name);
     ServerObject* const object = entry.object.get();
-    const Workshop workshop{context_.loop, compressors_, background_, removals_, clock_};
+    const Workshop workshop{context_.loop, compressors_, background_, deletions_, removals_, clock_};
     ArchivedServer::Listener listener{[this, object] {
                                           object->state_changed();
                                           update_status();

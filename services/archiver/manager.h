@@ -41,6 +41,7 @@ class Manager : public Service {
     config::Config config_;
     WorkerPool compressors_;
     Background background_;
+    Background deletions_;
     Background removals_;
     bus::Slot object_manager_;
     bus::BusObject object_;

@@ -36,9 +36,7 @@ class Judge {
             return fmt::format("backup {} is {}", base.backup_id, catalogue::name_of(base.status));
         if (base.systemid != backup_.systemid || base.version / 10000 != backup_.version / 10000)
             return fmt::format("backup {} is of another cluster, or another major version", base.backup_id);
-        if (const auto parent = base.unknown.find("parent_backup_id");
-            parent != base.unknown.end() && parent->second != "None" && !parent->second.empty())
-            return fmt::format("backup {} is an incremental one of Barman", base.backup_id);
+        if (!base.parent().empty()) return fmt::format("backup {} is an incremental one of Barman", base.backup_id);
         if (!std::filesystem::is_regular_file(catalogue_.data_path(base.backup_id) / "backup_manifest"))
             return fmt::format("backup {} has no manifest", base.backup_id);
         if (base.data_checksums != backup_.data_checksums)

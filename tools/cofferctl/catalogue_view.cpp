@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "lib/config/retention_policy.h"
-#include "lib/config/units.h"
+#include "lib/retention/candidates.h"
 
 namespace coffer::cofferctl {
 
@@ -48,13 +47,21 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
     const BackupInfo* following = next(backup);
     const wal::XlogLine* first_after = nullptr;
     const wal::XlogLine* last_after = nullptr;
-    for (const wal::XlogLine& line : lines_) {
-        if (line.name.compare(0, 8, backup.begin_wal, 0, 8) != 0) continue;  // another timeline
-        figures.last = line.name;
-        if (line.name >= backup.begin_wal && line.name <= backup.end_wal) {
+    const auto from = [this](const std::string& name) {
+        return std::lower_bound(lines_.begin(), lines_.end(), name,
+                                [](const wal::XlogLine& line, const auto& n) { return line.name < n; });
+    };
+    const std::string timeline = backup.begin_wal.substr(0, 8);
+    const auto end = from(timeline + "G");  // behind all of this timeline
+    if (end != lines_.begin() && std::prev(end)->name.starts_with(timeline)) figures.last = std::prev(end)->name;
+    for (auto at = from(backup.begin_wal); at != end; ++at) {
+        const wal::XlogLine& line = *at;
+        if (line.name <= backup.end_wal) {
             ++figures.within_files;
             figures.within_bytes += line.size;
-        } else if (line.name > backup.end_wal && (following == nullptr || line.name <= following->end_wal)) {
+        } else if (following != nullptr && line.name > following->end_wal) {
+            break;
+        } else {
             if (first_after == nullptr) first_after = &line;
             last_after = &line;
             ++figures.after_files;
@@ -80,31 +87,28 @@ std::uint64_t CatalogueView::wal_bytes() const {
     return sum;
 }
 
-std::string CatalogueView::keep_of(const std::string& backup_id) const {
-    const auto text = read_file(server_.meta_directory() / (backup_id + "-keep"), 1024);
-    if (!text) return {};
-    return config::to_lower(config::trim(*text)) == "standalone" ? "KEEP:STANDALONE" : "KEEP:FULL";
+const retention::Decision& CatalogueView::decision() const {
+    if (decision_) return *decision_;
+    const auto has_wal = [this](const std::string& name) {
+        const auto found = std::lower_bound(lines_.begin(), lines_.end(), name,
+                                            [](const wal::XlogLine& line, const auto& n) { return line.name < n; });
+        return found != lines_.end() && found->name == name;
+    };
+    const auto situation = retention::situation_of(server_, backups_, has_wal);
+    decision_ = retention::decide(situation.backups, situation.timelines, retention::policy_of(server_), Clock().now());
+    return *decision_;
 }
 
-std::string CatalogueView::retention_of(const BackupInfo& backup, WallTime now) const {
-    if (const std::string keep = keep_of(backup.backup_id); !keep.empty()) return keep;
-    const auto policy = config::RetentionPolicy::parse(server_.retention_policy);
-    if (!policy || !is_done(backup)) return "-";
-    // From the newest on: how many are valid, and whether this one still is.
-    std::uint32_t valid = 0;
-    bool window_reached = false;
-    const std::uint32_t wanted = std::max(policy->redundancy, server_.minimum_redundancy);
-    for (auto other = backups_.rbegin(); other != backups_.rend(); ++other) {
-        if (!is_done(*other)) continue;
-        const bool is_valid = policy->redundancy > 0 ? valid < wanted : !window_reached;
-        if (is_valid) ++valid;
-        if (policy->redundancy == 0 && other->end_time && *other->end_time < now - policy->window)
-            window_reached = true;
-        if (other->backup_id != backup.backup_id) continue;
-        if (is_valid) return "VALID";
-        return policy->redundancy == 0 && valid < server_.minimum_redundancy ? "OBSOLETE*" : "OBSOLETE";
-    }
-    return "-";
+const retention::Judgement& CatalogueView::judgement_of(const BackupInfo& backup) const {
+    static const retention::Judgement none;
+    const auto& all = decision().backups;
+    const auto found = std::lower_bound(all.begin(), all.end(), backup.backup_id,
+                                        [](const auto& each, const auto& id) { return each.backup_id < id; });
+    return found != all.end() && found->backup_id == backup.backup_id ? *found : none;
+}
+
+std::string CatalogueView::retention_of(const BackupInfo& backup) const {
+    return judgement_of(backup).status();
 }
 
 std::size_t CatalogueView::done_count() const {

@@ -7,6 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/retention/retention.h"
 #include "lib/wal/xlogdb.h"
 
 namespace coffer::cofferctl {
@@ -38,18 +39,21 @@ class CatalogueView {
     // Total stored size of the archive.
     [[nodiscard]] std::uint64_t wal_bytes() const;
     [[nodiscard]] const std::vector<wal::XlogLine>& wal_lines() const noexcept { return lines_; }
-    // "VALID", "OBSOLETE", "OBSOLETE*", "KEEP:FULL", "KEEP:STANDALONE", "-" where the policy says nothing.
-    [[nodiscard]] std::string retention_of(const catalogue::BackupInfo& backup, WallTime now) const;
+    // What the retention policy decides of these backups at this moment (lib/retention): looked at once.
+    [[nodiscard]] const retention::Decision& decision() const;
+    [[nodiscard]] const retention::Judgement& judgement_of(const catalogue::BackupInfo& backup) const;
+    // "VALID", "OBSOLETE", "OBSOLETE*", "KEEP:FULL", "KEEP:STANDALONE", "TIER:MONTHLY", "-" where the policy says
+    // nothing.
+    [[nodiscard]] std::string retention_of(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] std::size_t done_count() const;
     [[nodiscard]] const catalogue::BackupInfo* first_done() const;
     [[nodiscard]] const catalogue::BackupInfo* last_done() const;
 
   private:
-    [[nodiscard]] std::string keep_of(const std::string& backup_id) const;
-
     const config::Server& server_;
     std::vector<catalogue::BackupInfo> backups_;
     std::vector<wal::XlogLine> lines_;  // segments only, by name
+    mutable std::optional<retention::Decision> decision_;
 };
 
 }  // namespace coffer::cofferctl

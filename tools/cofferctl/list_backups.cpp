@@ -63,7 +63,7 @@ void run(Context& context, const Arguments& arguments) {
                 continue;
             }
             const WalFigures wal = view.wal_of(*backup);
-            const std::string retention = view.retention_of(*backup, Clock().now());
+            const std::string retention = view.retention_of(*backup);
             context.out.line(line_of(server.name, *backup, wal, retention));
             list.push_back(json_of(*backup, wal, retention));
         }

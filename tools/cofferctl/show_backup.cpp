@@ -79,7 +79,7 @@ json wal_information(const WalFigures& wal) {
 json catalog_information(const CatalogueView& view, const BackupInfo& backup) {
     const BackupInfo* previous = view.previous(backup);
     const BackupInfo* next = view.next(backup);
-    return {{"retention_policy", view.retention_of(backup, Clock().now())},
+    return {{"retention_policy", view.retention_of(backup)},
             {"previous_backup", previous != nullptr ? previous->backup_id : "- (this is the oldest base backup)"},
             {"next_backup", next != nullptr ? next->backup_id : "- (this is the latest base backup)"}};
 }

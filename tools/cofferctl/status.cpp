@@ -77,8 +77,13 @@ void add_receiver(StatusLines& lines, const Asked<ReceiverView>& receiver) {
 void add_catalogue(StatusLines& lines, const config::Server& server) {
     const CatalogueView view(server);
     const auto policy = config::RetentionPolicy::parse(server.retention_policy);
+    const std::string window = server.wal_retention_window ? server.effective.at("wal_retention_policy") : "MAIN";
     lines.add("retention_policies", "Retention policies",
-              policy ? "enforced (mode: auto, retention: " + policy->text + ", WAL retention: MAIN)" : "not enforced");
+              policy ? "enforced (mode: auto, retention: " + policy->text + ", WAL retention: " + window + ")"
+              : server.wal_retention_window ? "enforced on WAL only (" + window + ")"
+                                            : "not enforced");
+    if (!server.retention_tiers.text.empty())
+        lines.add("retention_tiers", "Retention tiers", server.retention_tiers.text);
     lines.add("backups_number", "No. of available backups", std::to_string(view.done_count()));
     const auto* first = view.first_done();
     const auto* last = view.last_done();

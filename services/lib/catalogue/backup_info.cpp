@@ -312,4 +312,12 @@ std::vector<wal::Segment> BackupInfo::required_segments() const {
     return all;
 }
 
+std::string BackupInfo::parent() const {
+    const auto found = unknown.find("parent_backup_id");
+    if (found == unknown.end() || found->second == "None") return {};
+    std::string id = found->second;
+    std::erase_if(id, [](char c) { return c == '\'' || c == '"'; });
+    return id;
+}
+
 }  // namespace coffer::catalogue

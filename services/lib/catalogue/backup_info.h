@@ -66,6 +66,8 @@ struct BackupInfo {
     // The segments from begin_wal to end_wal, which the backup needs to become consistent; empty while end_wal is
     // unknown.
     [[nodiscard]] std::vector<wal::Segment> required_segments() const;
+    // The backup that an incremental one of Barman's is of; empty: it needs no other.
+    [[nodiscard]] std::string parent() const;
 };
 
 // One bad page found while the backup was written.

@@ -120,10 +120,7 @@ std::optional<BackupInfo> Catalogue::find(std::string_view id_or_alias) const {
     const std::vector<BackupInfo> all = backups();
     const auto done = [](const BackupInfo& one) { return one.status == BackupStatus::done; };
     const auto failed = [](const BackupInfo& one) { return one.status == BackupStatus::failed; };
-    const auto full = [&](const BackupInfo& one) {
-        const auto parent = one.unknown.find("parent_backup_id");
-        return done(one) && (parent == one.unknown.end() || parent->second == "None");
-    };
+    const auto full = [&](const BackupInfo& one) { return done(one) && one.parent().empty(); };
     if (id_or_alias == "latest" || id_or_alias == "last") return first_of(all.rbegin(), all.rend(), done);
     if (id_or_alias == "oldest" || id_or_alias == "first") return first_of(all.begin(), all.end(), done);
     if (id_or_alias == "last-failed") return first_of(all.rbegin(), all.rend(), failed);

@@ -16,6 +16,10 @@ struct Identity {
     std::uint32_t major_version = 0;  // 15
 };
 
+// Exempts a backup from retention (Barman's annotation "keep"): with all WAL behind it, or for itself alone.
+enum class Keep { none, full, standalone };
+std::string_view name_of(Keep keep) noexcept;  // "nokeep", "full", "standalone"
+
 class Catalogue {
   public:
     explicit Catalogue(const config::Server& server);  // server must outlive it
@@ -55,10 +59,19 @@ class Catalogue {
     // as FAILED, and discards the files that it had copied. Returns their IDs. Called at the start of the archiver and
     // of each backup.
     std::vector<std::string> fail_abandoned() const;
-    // Removes a backup: first a marker makes it invisible (durable), then the tree and the record go. Throws busy while
-    // it is written or read, refused when kept or below minimum_redundancy.
-    void remove(std::string_view backup_id) const;
-    // Ends the removals that a crash cut off. Returns their IDs. Called at the start of the archiver.
+    [[nodiscard]] Keep keep_of(std::string_view backup_id) const;
+    // Durable, where all versions of Barman look. Throws refused for a backup that is neither DONE nor waiting for WAL,
+    // and for an incremental one of Barman's; busy while it is being removed.
+    void set_keep(std::string_view backup_id, Keep keep) const;
+
+    // Throws refused when it is kept, or below minimum_redundancy without it.
+    void check_removable(const BackupInfo& info) const;
+    // Deletes a backup, in an instant and durably: a marker makes it invisible. Its tree and its record are still to be
+    // removed by finish_removals(). Throws busy while it is written or read, refused when kept, below
+    // minimum_redundancy, or needed by an incremental backup of Barman's.
+    void mark_removed(std::string_view backup_id) const;
+    // Removes the trees and the records of what is marked, which may take minutes. Returns their IDs. One that somebody
+    // else is about to remove is left.
     std::vector<std::string> finish_removals() const;
     // Removes base/<ID>/data and the tablespaces, but keeps the record: for a backup that failed.
     void discard_trees(std::string_view backup_id) const;

@@ -35,8 +35,9 @@ void remove_tree(const Path& path) {
     remove_directory_tree(path);
 }
 
-bool is_done(const BackupInfo& info) {
-    return info.status == BackupStatus::done;
+// Barman's incremental ones do not count: they are nothing without the others.
+bool counts(const BackupInfo& info) {
+    return info.status == BackupStatus::done && info.parent().empty();
 }
 
 bool is_unfinished(const BackupInfo& info) {
@@ -97,23 +98,32 @@ std::vector<std::string> Catalogue::fail_abandoned() const {
     return failed;
 }
 
-void Catalogue::remove(std::string_view backup_id) const {
+void Catalogue::check_removable(const BackupInfo& info) const {
+    if (keep_of(info.backup_id) != Keep::none) {
+        throw Error(ErrorCode::refused, "the backup is kept", info.backup_id,
+                    "release it first: cofferctl keep --release " + server_.name + " " + info.backup_id);
+    }
+    if (!counts(info)) return;
+    const std::vector<BackupInfo> all = backups();
+    const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), counts));
+    if (left > server_.minimum_redundancy) return;
+    throw Error(
+        ErrorCode::refused,
+        fmt::format("server {} has {} backups and must keep {}", server_.name, left, server_.minimum_redundancy),
+        info.backup_id, "take another backup first, or lower minimum_redundancy");
+}
+
+void Catalogue::mark_removed(std::string_view backup_id) const {
     const BackupInfo info = get(backup_id);
     const BackupLock lock(server_, info.backup_id);
-    if (const auto keep = read_file(meta_path(info.backup_id, "-keep"), 4096)) {
-        throw Error(ErrorCode::refused, "the backup is kept", info.backup_id, "release it first");
-    }
-    const std::vector<BackupInfo> all = backups();
-    const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), is_done));
-    if (is_done(info) && left <= server_.minimum_redundancy) {
-        throw Error(
-            ErrorCode::refused,
-            fmt::format("server {} has {} backups and must keep {}", server_.name, left, server_.minimum_redundancy),
-            info.backup_id, "take another backup first, or lower minimum_redundancy");
+    check_removable(info);
+    for (const BackupInfo& other : backups()) {
+        if (other.parent() != info.backup_id) continue;
+        throw Error(ErrorCode::refused, "an incremental backup needs it: " + other.backup_id, info.backup_id,
+                    "delete that one first");
     }
     write_file_durably(meta_path(info.backup_id, delete_suffix), "");
     kill_point("catalogue.remove.marked");
-    remove_marked(info.backup_id);
 }
 
 void Catalogue::remove_marked(std::string_view backup_id) const {
@@ -136,19 +146,25 @@ void Catalogue::remove_marked(std::string_view backup_id) const {
 }
 
 std::vector<std::string> Catalogue::finish_removals() const {
-    std::vector<std::string> ids;
-    if (!std::filesystem::is_directory(server_.meta_directory())) return ids;
+    std::vector<std::string> ids, finished;
+    if (!std::filesystem::is_directory(server_.meta_directory())) return finished;
     for (const auto& entry : std::filesystem::directory_iterator(server_.meta_directory())) {
         const std::string name = entry.path().filename().string();
         if (name.size() == 15 + delete_suffix.size() && name.ends_with(delete_suffix))
             ids.push_back(name.substr(0, 15));
     }
     for (const std::string& id : ids) {
-        const BackupLock lock(server_, id);
-        remove_marked(id);
-        log_info("finished the removal of backup {} of server {}", id, server_.name);
+        const auto lock = LockFile::try_lock(backup_lock_path(server_, id), LockFile::Mode::exclusive);
+        if (!lock) continue;
+        try {
+            remove_marked(id);
+            log_info("the files of backup {} of server {} are removed", id, server_.name);
+            finished.push_back(id);
+        } catch (const std::exception& error) {  // must not keep the others
+            log_warning("the files of backup {} of server {} are not all removed: {}", id, server_.name, error.what());
+        }
     }
-    return ids;
+    return finished;
 }
 
 void Catalogue::discard_trees(std::string_view backup_id) const {

@@ -38,6 +38,13 @@ bool WalRelease::releases(std::string_view name) const {
 }
 
 std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining) {
+    const bool older = std::any_of(remaining.begin(), remaining.end(), [&](const RemainingBackup& backup) {
+        return needs_wal(backup) && !backup.standalone && backup.info.backup_id < deleted.backup_id;
+    });
+    return older ? std::nullopt : wal_released(remaining);
+}
+
+std::optional<WalRelease> wal_released(const std::vector<RemainingBackup>& remaining) {
     WalRelease release;
     for (const RemainingBackup& backup : remaining) {
         if (!needs_wal(backup)) continue;
@@ -50,7 +57,6 @@ std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::
             release.needed.emplace_back(info.begin_wal, end);
             continue;
         }
-        if (info.backup_id < deleted.backup_id) return std::nullopt;
         if (release.before.empty() || info.begin_wal < release.before) release.before = info.begin_wal;
     }
     if (release.before.empty()) return std::nullopt;
@@ -70,8 +76,7 @@ std::vector<RemainingBackup> remaining_backups(const config::Server& server) {
         // Only a copy that reached its end has one.
         const bool files_kept =
             info.end_xlog.valid() && std::filesystem::is_directory(catalogue.data_path(info.backup_id), error);
-        const auto keep = read_file(server.meta_directory() / (info.backup_id + "-keep"), 4096);
-        const bool standalone = keep && keep->starts_with("standalone");
+        const bool standalone = catalogue.keep_of(info.backup_id) == Keep::standalone;
         remaining.push_back({std::move(info), standalone, files_kept});
     }
     return remaining;

@@ -33,7 +33,9 @@ struct WalRelease {
     [[nodiscard]] bool releases(std::string_view name) const;
 };
 
-// nullopt: nothing may go. remaining: without the deleted one, in any order.
+// What none of these backups needs. nullopt: nothing may go.
+std::optional<WalRelease> wal_released(const std::vector<RemainingBackup>& remaining);
+// What a deleted one alone needed. nullopt: nothing may go. remaining: without the deleted one, in any order.
 std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining);
 
 // The backups of the catalogue, with what their "-keep" files and their directories say.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/base/files.h"
+#include "lib/config/retention_policy.h"
 
 namespace coffer::config {
 
@@ -64,6 +65,8 @@ struct Server {
 
     std::uint32_t minimum_redundancy = 0;
     std::string retention_policy;
+    std::optional<std::chrono::seconds> wal_retention_window;  // nullopt: as far as retention_policy goes
+    RetentionTiers retention_tiers;                            // own key
     std::optional<std::chrono::seconds> last_backup_maximum_age;
     std::optional<std::uint64_t> last_backup_minimum_size;
     std::optional<std::chrono::seconds> last_wal_maximum_age;

@@ -90,7 +90,8 @@ constexpr Key keys[] = {
     // Retention and monitoring.
     {"retention_policy", inherited},
     {"retention_policy_mode", inherited, later, "auto"},
-    {"wal_retention_policy", inherited, later, "main"},
+    {"wal_retention_policy", inherited, used, "main"},
+    {"retention_tiers", inherited},
     {"minimum_redundancy", inherited, used, "0"},
     {"last_backup_maximum_age", inherited},
     {"last_backup_minimum_size", inherited},

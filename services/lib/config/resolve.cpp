@@ -41,23 +41,24 @@ class Resolver {
         if (const auto found = value(name)) target = found->text;
     }
 
-    // parse(text) is an optional; a value it does not take is reported and ignored.
+    // parse(text) is an optional; a value it does not take is reported and ignored, and false is returned.
     template <typename Parse, typename Target>
-    void parsed(std::string_view name, const Parse& parse, Target& target, const char* remedy) {
+    bool parsed(std::string_view name, const Parse& parse, Target& target, const char* remedy) {
         const auto found = value(name);
-        if (!found || found->text.empty()) return;
+        if (!found || found->text.empty()) return true;
         if (const auto result = parse(found->text)) {
             target = *result;
-        } else {
-            warn(*found, "'" + std::string(name) + " = " + found->text + "' cannot be used and is ignored", remedy);
+            return true;
         }
+        warn(*found, "'" + std::string(name) + " = " + found->text + "' cannot be used and is ignored", remedy);
+        return false;
     }
 
     void boolean(std::string_view name, bool& target) { parsed(name, parse_boolean, target, "use on or off"); }
 
     template <typename Target>
-    void number(std::string_view name, Target& target, std::uint64_t lowest, std::uint64_t highest) {
-        parsed(
+    bool number(std::string_view name, Target& target, std::uint64_t lowest, std::uint64_t highest) {
+        return parsed(
             name,
             [&](const std::string& t) -> std::optional<std::uint32_t> {
                 const auto number = parse_number(t, lowest, highest);
@@ -215,14 +216,37 @@ void read_wal(Resolver& r, Server& s) {
     fit_level(r, s);
 }
 
-void read_monitoring(Resolver& r, Server& s) {
-    r.number("minimum_redundancy", s.minimum_redundancy, 0, 1000000);
+// main: as far as the backups go.
+std::optional<std::chrono::seconds> wal_window_named(const std::string& text) {
+    if (to_lower(text) == "main") return std::chrono::seconds(0);
+    const auto policy = RetentionPolicy::parse(text);
+    return policy && policy->redundancy == 0 ? policy->window : parse_interval(text);
+}
+
+// Where something of it cannot be understood, nothing is deleted: less may be wanted gone than what is left of it says.
+void read_retention(Resolver& r, Server& s) {
     r.text("retention_policy", s.retention_policy);
+    std::chrono::seconds window{0};
+    bool understood = r.number("minimum_redundancy", s.minimum_redundancy, 0, 1000000);
+    understood &= r.parsed("wal_retention_policy", wal_window_named, window,
+                           "use main, or a number and DAYS, WEEKS or MONTHS; until then nothing is deleted");
+    understood &= r.parsed("retention_tiers", RetentionTiers::parse, s.retention_tiers,
+                           "use for instance 7 DAILY, 5 WEEKLY, 12 MONTHLY, 3 YEARLY; until then nothing is deleted");
+    if (window.count() > 0) s.wal_retention_window = window;
     const auto policy = r.value("retention_policy");
     if (policy && !policy->text.empty() && !RetentionPolicy::parse(policy->text)) {
         r.warn(*policy, "'retention_policy = " + policy->text + "' is no retention policy",
-               "use REDUNDANCY n or RECOVERY WINDOW OF n DAYS (WEEKS, MONTHS)");
+               "use REDUNDANCY n or RECOVERY WINDOW OF n DAYS (WEEKS, MONTHS); until then nothing is deleted");
+        s.wal_retention_window.reset();
     }
+    if (!understood) {
+        s.retention_policy.clear();
+        s.wal_retention_window.reset();
+    }
+}
+
+void read_monitoring(Resolver& r, Server& s) {
+    read_retention(r, s);
     r.parsed("last_backup_maximum_age", parse_interval, s.last_backup_maximum_age, interval_remedy);
     r.parsed("last_wal_maximum_age", parse_interval, s.last_wal_maximum_age, interval_remedy);
     r.parsed("last_backup_minimum_size", parse_size, s.last_backup_minimum_size,

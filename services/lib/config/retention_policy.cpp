@@ -30,4 +30,25 @@ std::optional<RetentionPolicy> RetentionPolicy::parse(std::string_view text) {
     return policy;
 }
 
+std::optional<RetentionTiers> RetentionTiers::parse(std::string_view text) {
+    std::string spaced = to_lower(text);
+    for (char& c : spaced) c = c == ',' ? ' ' : c;
+    std::istringstream stream{spaced};
+    RetentionTiers tiers;
+    for (std::string number, unit; stream >> number;) {
+        if (!(stream >> unit)) return std::nullopt;
+        std::uint32_t* const tier = unit == "daily"     ? &tiers.daily
+                                    : unit == "weekly"  ? &tiers.weekly
+                                    : unit == "monthly" ? &tiers.monthly
+                                    : unit == "yearly"  ? &tiers.yearly
+                                                        : nullptr;
+        const auto count = parse_number(number, 1, 1000000);
+        if (tier == nullptr || *tier != 0 || !count) return std::nullopt;
+        *tier = static_cast<std::uint32_t>(*count);
+        for (char& c : unit) c = static_cast<char>(c - 'a' + 'A');
+        tiers.text += (tiers.text.empty() ? "" : ", ") + std::to_string(*count) + " " + unit;
+    }
+    return tiers;
+}
+
 }  // namespace coffer::config

@@ -84,7 +84,7 @@ TEST_GROUP(ArchivedServer) {
         std::filesystem::remove_all(home);
     }
     void start() {
-        archived.emplace(Workshop{loop, *pool, *background, *removals, clock}, server,
+        archived.emplace(Workshop{loop, *pool, *background, *removals, *removals, clock}, server,
                          ArchivedServer::Listener{[] {}, [this](const std::string& name) { names.push_back(name); }});
     }
     void put(const char* folder, const std::string& name, const std::string& bytes) {

@@ -153,8 +153,10 @@ TEST(Catalogue, RemovesABackupWithAllThatBelongsToIt) {
     const std::string id = add(BackupStatus::done);
     const Catalogue catalogue(server);
     catalogue.save(id, Extra{});
-    catalogue.remove(id);
+    catalogue.mark_removed(id);
     CHECK(catalogue.backups().empty());
+    CHECK(std::filesystem::exists(catalogue.backup_path(id)));
+    LONGS_EQUAL(1, catalogue.finish_removals().size());
     CHECK(std::filesystem::is_empty(server.basebackups_directory));
     CHECK(std::filesystem::is_empty(server.meta_directory()));
 }
@@ -163,21 +165,56 @@ TEST(Catalogue, RefusesToRemoveWhatMustStay) {
     const std::string id = add(BackupStatus::done);
     const Catalogue catalogue(server);
     server.minimum_redundancy = 1;
-    CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::refused);
+    CHECK(code_of([&] { catalogue.mark_removed(id); }) == ErrorCode::refused);
     server.minimum_redundancy = 0;
     {
         const BackupLease lease(server, id), another(server, id);
-        CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::busy);
+        CHECK(code_of([&] { catalogue.mark_removed(id); }) == ErrorCode::busy);
     }
     write_file_durably(server.meta_directory() / (id + "-keep"), "full\n");
-    CHECK(code_of([&] { catalogue.remove(id); }) == ErrorCode::refused);
+    CHECK(code_of([&] { catalogue.mark_removed(id); }) == ErrorCode::refused);
     LONGS_EQUAL(1, catalogue.backups().size());
+}
+
+TEST(Catalogue, KeepsABackupWhereAllBarmansLook) {
+    const std::string id = add(BackupStatus::done), failed = add(BackupStatus::failed);
+    const Catalogue catalogue(server);
+    CHECK(catalogue.keep_of(id) == Keep::none);
+    catalogue.set_keep(id, Keep::standalone);
+    CHECK(catalogue.keep_of(id) == Keep::standalone);
+    STRCMP_EQUAL("standalone", read_file(server.meta_directory() / (id + "-keep"))->c_str());
+    STRCMP_EQUAL("standalone", read_file(catalogue.backup_path(id) / "annotations/keep")->c_str());
+    std::filesystem::remove(server.meta_directory() / (id + "-keep"));
+    CHECK(code_of([&] { catalogue.mark_removed(id); }) == ErrorCode::refused);  // as Barman before 3.13.3 keeps it
+    write_file_durably(catalogue.backup_path(id) / "annotations/keep", "");
+    CHECK(catalogue.keep_of(id) == Keep::full);
+    catalogue.set_keep(id, Keep::none);
+    catalogue.set_keep(id, Keep::none);
+    CHECK(catalogue.keep_of(id) == Keep::none);
+    CHECK(code_of([&] { catalogue.set_keep(failed, Keep::full); }) == ErrorCode::refused);
+    catalogue.mark_removed(id);
+}
+
+TEST(Catalogue, RemovesNoBackupThatAnIncrementNeeds) {
+    const std::string full = add(BackupStatus::done), increment = add(BackupStatus::done);
+    const Catalogue catalogue(server);
+    BackupInfo info = catalogue.get(increment);
+    info.unknown["parent_backup_id"] = "'" + full + "'";
+    catalogue.save(info);
+    CHECK(code_of([&] { catalogue.mark_removed(full); }) == ErrorCode::refused);
+    CHECK(code_of([&] { catalogue.set_keep(increment, Keep::full); }) == ErrorCode::refused);
+    server.minimum_redundancy = 1;  // which an increment does not count for
+    CHECK(code_of([&] { catalogue.check_removable(catalogue.get(full)); }) == ErrorCode::refused);
+    server.minimum_redundancy = 0;
+    catalogue.mark_removed(increment);
+    catalogue.mark_removed(full);
 }
 
 TEST(Catalogue, GivesNoLeaseOfABackupThatIsGone) {
     const std::string id = add(BackupStatus::done);
-    Catalogue(server).remove(id);
+    Catalogue(server).mark_removed(id);
     CHECK(code_of([&] { const BackupLease lease(server, id); }) == ErrorCode::no_such_backup);
+    LONGS_EQUAL(1, Catalogue(server).finish_removals().size());
     CHECK(std::filesystem::is_empty(server.meta_directory()));
 }
 

@@ -1,0 +1,52 @@
+#pragma once
+// Applies the retention policy of one server at the right moments: at the start, when a backup or a note about one
+// changes, when time alone gives something up, and when asked to. Also frees the space of what was deleted, on the
+// side. Loop thread; workers do the work.
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lib/event/event_loop.h"
+#include "services/archiver/background.h"
+#include "services/archiver/expiry.h"
+
+namespace coffer::archiver {
+
+class RetentionKeeper {
+  public:
+    // deletions: for what is done in a moment; removals: for what takes minutes.
+    RetentionKeeper(EventLoop& loop, Background& deletions, Background& removals, const Clock& clock,
+                    std::shared_ptr<const config::Server> server);
+
+    // The archive is open: from now on the policy is applied.
+    void start(std::shared_ptr<wal::WalArchive> archive);
+    // Nothing is applied by itself any more.
+    void stop() noexcept;
+    // Soon, once for all that happens meanwhile.
+    void apply();
+    // Whatever has been given up is gone when then is called. Error refused while the archive is not open.
+    using Then = std::function<void(Expired* expired, const std::optional<Error>& error)>;
+    void apply_now(Then then);
+    // The backups that there are and their states, in any one form: when that has changed, the policy is applied.
+    void backups_are(std::string backups);
+    // Of what was deleted.
+    void free_space();
+
+  private:
+    void applied(Expired* expired, const std::optional<Error>& error);
+
+    EventLoop& loop_;
+    Background& deletions_;
+    Background& removals_;
+    const Clock& clock_;
+    std::shared_ptr<const config::Server> server_;
+    std::shared_ptr<wal::WalArchive> archive_;
+    EventSource timer_;
+    std::optional<std::string> backups_;
+    bool stopped_ = false;
+    bool applying_ = false;
+    bool apply_again_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace coffer::archiver
