@@ -90,7 +90,8 @@ def test_delete_and_list_files(box, ready):
     assert first in box.cofferctl("list-files", "main", first, "--target", "data").stdout
     second = box.backup("main")
     box.cofferctl("delete", "main", first)
-    waiting.until(lambda: box.backup_ids("main") == [second], "the backup is gone", 20)
+    assert box.backup_ids("main") == [second]
+    box.wait_space_freed("main")
     assert not os.path.exists(box.path("main", "base", first))
 
 

@@ -82,6 +82,25 @@ class World:
     def delete_backup(self):
         self.box.cofferctl("delete", "main", "oldest", check=False)
 
+    def in_expiry(self, kill_point):
+        settings = {"compression": "zstd", "archiver": "on"}
+
+        def expire():
+            self.end_segments()
+            self.box.add_server("main", self.primary, retention_policy="REDUNDANCY 1", **settings)
+            self.box.job("backup", "main")
+
+        self.in_service("archiver", kill_point, expire)
+        self.box.add_server("main", self.primary, **settings)
+
+    def in_keep(self, kill_point):
+        self.in_service("archiver", kill_point,
+                        lambda: self.box.cofferctl("keep", "main", "oldest", "--target", "full", check=False))
+        self.box.archiver.start()
+        told = self.box.cofferctl("delete", "main", "oldest", check=False)
+        assert "the backup is kept" in told.stderr
+        self.box.cofferctl("keep", "main", "oldest", "--release")
+
     def in_backup(self, kill_point):
         self.ledger.start()
         done = self.box.job("backup", "main", kill_point=kill_point, check=False)
@@ -124,6 +143,7 @@ class World:
         waiting.until(lambda: not [n for n in os.listdir(self.box.path("main", "streaming")) if len(n) == 24],
                       "finished segments have left streaming/")
         self.check_archive()
+        self.box.wait_space_freed("main")
         backup = self.box.backup("main")
         states = {each: self.box.backup_info("main", each)["status"] for each in self.box.backup_ids("main")}
         assert states[backup] == "DONE"
@@ -173,6 +193,8 @@ SCENARIOS = {
     "archiver.error.": lambda w, name: w.in_service("archiver", name, w.bring_foreign_file),
     "archiver.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
+    "archiver.expire.": lambda w, name: w.in_expiry(name),
+    "catalogue.keep.": lambda w, name: w.in_keep(name),
     "catalogue.save.": lambda w, name: w.in_backup(name),
     "job.backup.taken_over": lambda w, name: w.in_next_backup(name),
     "job.backup.": lambda w, name: w.in_backup(name),

@@ -220,12 +220,18 @@ class Box:
         return made[0]
 
     def backup_ids(self, server):
-        """Of every backup that has a record, oldest first."""
-        ending = "-backup.info"
+        """Of every backup that has a record and is not deleted, oldest first."""
         try:
-            return sorted(n[:-len(ending)] for n in os.listdir(self.path(server, "meta")) if n.endswith(ending))
+            names = os.listdir(self.path(server, "meta"))
         except FileNotFoundError:
             return []
+        found = {kind: {n[:-len(kind)] for n in names if n.endswith(kind)} for kind in ("-backup.info", "-delete_this")}
+        return sorted(found["-backup.info"] - found["-delete_this"])
+
+    def wait_space_freed(self, server, seconds=30):
+        """Until nothing is left of the backups that were deleted."""
+        waiting.until(lambda: not [n for n in os.listdir(self.path(server, "meta")) if n.endswith("-delete_this")],
+                      "the space of deleted backups is freed", seconds)
 
     def backup_info(self, server, backup):
         """The record's lines as text."""

@@ -113,6 +113,31 @@ TEST(ConfigLoad, BadValuesAreWarningsWithLineAndRemedy) {
     STRCMP_EQUAL("", text_of(harmless.server("main").problems).c_str());
 }
 
+TEST(ConfigLoad, NothingIsDeletedWhereSomethingOfTheRetentionPolicyIsNotUnderstood) {
+    const std::string policy = "[main]\nconninfo=h\narchiver=on\nretention_policy = REDUNDANCY 2\n";
+    const auto read = [&](const std::string& lines) { return load_files("[coffer]\n", policy + lines).server("main"); };
+    const Server good =
+        read("wal_retention_policy = recovery window of 2 weeks\nretention_tiers = 7 daily, 2 YEARLY\n");
+    STRCMP_EQUAL("REDUNDANCY 2", good.retention_policy.c_str());
+    CHECK(good.wal_retention_window == std::chrono::hours(14 * 24));
+    STRCMP_EQUAL("7 DAILY, 2 YEARLY", good.retention_tiers.text.c_str());
+    CHECK(read("wal_retention_policy = 2 DAYS\n").wal_retention_window == std::chrono::hours(48));
+    CHECK(!read("wal_retention_policy = main\n").wal_retention_window);
+    for (const char* const bad :
+         {"wal_retention_policy = REDUNDANCY 3", "retention_tiers = 7", "retention_tiers = 7 DAILY, 8 DAILY",
+          "retention_tiers = 0 DAILY", "retention_tiers = 7 NIGHTLY", "minimum_redundancy = some"}) {
+        const Server server = read(std::string("wal_retention_policy = 2 DAYS\n") + bad + "\n");
+        CHECK_TEXT(!server.problems.empty(), bad);
+        STRCMP_EQUAL("", server.retention_policy.c_str());
+        CHECK_TEXT(!server.wal_retention_window, bad);
+    }
+    const Server none = load_files("[coffer]\n",
+                                   "[main]\nconninfo=h\narchiver=on\nretention_policy = some\n"
+                                   "wal_retention_policy = 2 DAYS\n")
+                            .server("main");
+    CHECK(!none.wal_retention_window);
+}
+
 TEST(ConfigLoad, AGlobalBadValueIsReportedOnce) {
     const Config config =
         load_files("[coffer]\ncompression = best\n[a]\nconninfo=h\narchiver=on\n[b]\nconninfo=h\narchiver=on\n");
