@@ -100,6 +100,7 @@ def test_a_second_backup_costs_what_has_changed_and_needs_no_other(place, primar
             for backup in (first, second)}
     assert rows == {first: [(1,)], second: [(2,)]}
     box.cofferctl("delete", "main", first)
+    box.wait_space_freed("main")
     assert not os.path.exists(box.path("main", "base", first))
     verify(box, second)
 

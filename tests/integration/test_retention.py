@@ -91,7 +91,7 @@ def test_a_standalone_backup_has_the_wal_that_it_needs_and_no_more(place, primar
     assert "KEEP:STANDALONE" in why and f"from {first['begin_wal']} to {first['end_wal']} only" in why
     told = box.json("why", "main", backups[3])["main"]
     assert (told["status"], told["deleted"], told["any_moment_since"]) == ("VALID", False, backups[3])
-    restored = box.restore("main", backups[0], os.path.join(place, "restored"), "--target-immediate").start()
+    restored = box.restore("main", backups[0], os.path.join(place, "restored"), "--target-immediate", "--target-action", "promote").start()
     judge.wait_promoted(restored)
     assert restored.value("select count(*) from pg_class where relname ~ '^after_'") == 0
     refused = box.cofferctl("delete", "main", backups[0], check=False)

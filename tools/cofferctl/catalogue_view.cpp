@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/error.h"
 #include "lib/retention/candidates.h"
 
 namespace coffer::cofferctl {
@@ -11,8 +12,32 @@ using catalogue::BackupStatus;
 
 namespace {
 
+// A backup with more WAL of its own is not judged by the index, but by what lies on disk.
+constexpr std::size_t most_segments = 1000;
+
 bool is_done(const BackupInfo& backup) {
     return backup.status == BackupStatus::done;
+}
+
+// Behind all segments of the timeline that it is on.
+std::string end_of_timeline(const BackupInfo& backup) {
+    return backup.begin_wal.substr(0, 8) + "G";
+}
+
+std::vector<std::string> names_asked_for(const std::vector<BackupInfo>& backups) {
+    std::vector<std::string> names;
+    for (const BackupInfo& backup : backups) {
+        if (backup.begin_wal.empty()) continue;
+        names.insert(names.end(),
+                     {backup.begin_wal, backup.end_wal, end_of_timeline(backup), backup.begin_wal.substr(0, 8)});
+        try {
+            const auto needed = backup.required_segments();
+            if (needed.size() > most_segments) continue;
+            for (const wal::Segment& segment : needed) names.push_back(segment.name(backup.xlog_segment_size));
+        } catch (const Error&) {  // its record is nonsense, which is told elsewhere
+        }
+    }
+    return names;
 }
 
 }  // namespace
@@ -20,10 +45,7 @@ bool is_done(const BackupInfo& backup) {
 CatalogueView::CatalogueView(const config::Server& server)
     : server_(server),
       backups_(catalogue::Catalogue(server).backups()),
-      lines_(wal::read_xlogdb(wal::xlogdb_path(server)).lines) {
-    std::erase_if(lines_, [](const wal::XlogLine& line) { return wal::kind_of(line.name) != wal::FileKind::segment; });
-    std::sort(lines_.begin(), lines_.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-}
+      wal_(wal::xlogdb_path(server), names_asked_for(backups_)) {}
 
 const BackupInfo* CatalogueView::previous(const BackupInfo& backup) const {
     const BackupInfo* found = nullptr;
@@ -45,32 +67,18 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
     WalFigures figures;
     if (backup.end_wal.empty()) return figures;
     const BackupInfo* following = next(backup);
-    const wal::XlogLine* first_after = nullptr;
-    const wal::XlogLine* last_after = nullptr;
-    const auto from = [this](const std::string& name) {
-        return std::lower_bound(lines_.begin(), lines_.end(), name,
-                                [](const wal::XlogLine& line, const auto& n) { return line.name < n; });
-    };
-    const std::string timeline = backup.begin_wal.substr(0, 8);
-    const auto end = from(timeline + "G");  // behind all of this timeline
-    if (end != lines_.begin() && std::prev(end)->name.starts_with(timeline)) figures.last = std::prev(end)->name;
-    for (auto at = from(backup.begin_wal); at != end; ++at) {
-        const wal::XlogLine& line = *at;
-        if (line.name <= backup.end_wal) {
-            ++figures.within_files;
-            figures.within_bytes += line.size;
-        } else if (following != nullptr && line.name > following->end_wal) {
-            break;
-        } else {
-            if (first_after == nullptr) first_after = &line;
-            last_after = &line;
-            ++figures.after_files;
-            figures.after_bytes += line.size;
-        }
-    }
-    if (first_after != nullptr && backup.end_time && last_after->modified > *backup.end_time) {
-        const std::chrono::duration<double> span = last_after->modified - *backup.end_time;
-        figures.per_second = static_cast<double>(figures.after_files) / span.count();
+    const std::string end = end_of_timeline(backup);
+    const bool same = following != nullptr && following->end_wal < end && following->end_wal > backup.end_wal;
+    const wal::XlogTally::Sum within = wal_.within(backup.begin_wal, backup.end_wal);
+    const wal::XlogTally::Sum after = wal_.after(backup.end_wal, same ? following->end_wal : end);
+    figures.last = wal_.within(backup.begin_wal.substr(0, 8), end).last;
+    figures.within_files = within.files;
+    figures.within_bytes = within.bytes;
+    figures.after_files = after.files;
+    figures.after_bytes = after.bytes;
+    if (after.files > 0 && backup.end_time && after.last_modified > *backup.end_time) {
+        const std::chrono::duration<double> span = after.last_modified - *backup.end_time;
+        figures.per_second = static_cast<double>(after.files) / span.count();
     }
     const auto saved = [&](std::uint64_t files, std::uint64_t bytes) {
         const auto plain = static_cast<double>(files * backup.xlog_segment_size.bytes());
@@ -81,19 +89,9 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
     return figures;
 }
 
-std::uint64_t CatalogueView::wal_bytes() const {
-    std::uint64_t sum = 0;
-    for (const wal::XlogLine& line : lines_) sum += line.size;
-    return sum;
-}
-
 const retention::Decision& CatalogueView::decision() const {
     if (decision_) return *decision_;
-    const auto has_wal = [this](const std::string& name) {
-        const auto found = std::lower_bound(lines_.begin(), lines_.end(), name,
-                                            [](const wal::XlogLine& line, const auto& n) { return line.name < n; });
-        return found != lines_.end() && found->name == name;
-    };
+    const auto has_wal = [this](const std::string& name) { return wal_.has(name); };
     const auto situation = retention::situation_of(server_, backups_, has_wal);
     decision_ = retention::decide(situation.backups, situation.timelines, retention::policy_of(server_), Clock().now());
     return *decision_;

@@ -9,6 +9,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/retention/retention.h"
 #include "lib/wal/xlogdb.h"
+#include "lib/wal/xlogdb_tally.h"
 
 namespace coffer::cofferctl {
 
@@ -36,9 +37,8 @@ class CatalogueView {
     [[nodiscard]] const catalogue::BackupInfo* previous(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] const catalogue::BackupInfo* next(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] WalFigures wal_of(const catalogue::BackupInfo& backup) const;
-    // Total stored size of the archive.
-    [[nodiscard]] std::uint64_t wal_bytes() const;
-    [[nodiscard]] const std::vector<wal::XlogLine>& wal_lines() const noexcept { return lines_; }
+    // Everything in the archive.
+    [[nodiscard]] wal::XlogTally::Sum all_wal() const { return wal_.all(); }
     // What the retention policy decides of these backups at this moment (lib/retention): looked at once.
     [[nodiscard]] const retention::Decision& decision() const;
     [[nodiscard]] const retention::Judgement& judgement_of(const catalogue::BackupInfo& backup) const;
@@ -52,7 +52,7 @@ class CatalogueView {
   private:
     const config::Server& server_;
     std::vector<catalogue::BackupInfo> backups_;
-    std::vector<wal::XlogLine> lines_;  // segments only, by name
+    wal::XlogTally wal_;
     mutable std::optional<retention::Decision> decision_;
 };
 

@@ -126,13 +126,13 @@ void check_wal_age(const config::Server& server, const CatalogueView& view, Wall
         return;
     }
     const std::string limit = pretty_duration(static_cast<double>(server.last_wal_maximum_age->count()));
-    const auto& lines = view.wal_lines();
-    if (lines.empty()) {
+    const wal::XlogTally::Sum wal = view.all_wal();
+    if (wal.files == 0) {
         items.push_back({"wal maximum age", false, "No WAL files archived for last backup"});
         return;
     }
-    items.push_back({"wal maximum age", now - lines.back().modified <= *server.last_wal_maximum_age,
-                     "interval provided: " + limit + ", latest wal age: " + age_text(now, lines.back().modified)});
+    items.push_back({"wal maximum age", now - wal.last_modified <= *server.last_wal_maximum_age,
+                     "interval provided: " + limit + ", latest wal age: " + age_text(now, wal.last_modified)});
 }
 
 }  // namespace
@@ -250,7 +250,7 @@ ServerChecks check_server(const config::Server& server, const Asked<ReceiverView
         const CatalogueView view(server);
         // With nothing in the archive, an idle server is all right as long as it is streamed.
         const bool streaming = receiver.value && receiver.value->state == "streaming";
-        if (view.wal_lines().empty() && !streaming) {
+        if (view.all_wal().files == 0 && !streaming) {
             checks.items.push_back({"WAL archive", false, "please make sure WAL shipping is setup"});
         }
         check_queues(server, checks.items);

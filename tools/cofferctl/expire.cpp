@@ -22,12 +22,12 @@ struct ReleasedWal {
 ReleasedWal released_wal(const config::Server& server, const retention::Decision& decision) {
     ReleasedWal wal;
     if (!decision.release) return wal;
-    for (const wal::XlogLine& line : wal::read_xlogdb(wal::xlogdb_path(server)).lines) {
-        if (!decision.release->releases(line.name)) continue;
+    wal::scan_xlogdb(wal::xlogdb_path(server), [&](const wal::XlogEntry& entry) {
+        if (!decision.release->releases(entry.name)) return;
         ++wal.files;
-        if (wal.first.empty() || line.name < wal.first) wal.first = line.name;
-        wal.last = std::max(wal.last, line.name);
-    }
+        if (wal.first.empty() || entry.name < wal.first) wal.first = entry.name;
+        if (entry.name > wal.last) wal.last = entry.name;
+    });
     return wal;
 }
 

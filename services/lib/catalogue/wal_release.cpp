@@ -21,6 +21,20 @@ bool needs_wal(const RemainingBackup& backup) {
     return backup.info.status != BackupStatus::failed || backup.info.unreadable || backup.files_kept;
 }
 
+// And joins those that overlap.
+void put_in_order(std::vector<std::pair<std::string, std::string>>& ranges) {
+    std::sort(ranges.begin(), ranges.end());
+    std::size_t last = 0;
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+        if (ranges[i].first <= ranges[last].second) {
+            ranges[last].second = std::max(ranges[last].second, ranges[i].second);
+        } else if (++last != i) {
+            ranges[last] = std::move(ranges[i]);
+        }
+    }
+    if (!ranges.empty()) ranges.resize(last + 1);
+}
+
 }  // namespace
 
 bool WalRelease::releases(std::string_view name) const {
@@ -31,10 +45,11 @@ bool WalRelease::releases(std::string_view name) const {
     const std::string_view segment = name.substr(0, segment_digits);
     const TimelineId timeline = timeline_of(segment);
     if (std::count(protected_timelines.begin(), protected_timelines.end(), timeline) != 0) return false;
-    for (const auto& [from, to] : needed) {
-        if (segment >= from && segment <= to) return false;
-    }
-    return segment < before;
+    if (segment >= before) return false;
+    // The ranges are in order and apart from one another: only the last that begins before it may hold it.
+    const auto next = std::upper_bound(needed.begin(), needed.end(), segment,
+                                       [](std::string_view sought, const auto& range) { return sought < range.first; });
+    return next == needed.begin() || segment > std::prev(next)->second;
 }
 
 std::optional<WalRelease> wal_released_by(const BackupInfo& deleted, const std::vector<RemainingBackup>& remaining) {
@@ -60,6 +75,7 @@ std::optional<WalRelease> wal_released(const std::vector<RemainingBackup>& remai
         if (release.before.empty() || info.begin_wal < release.before) release.before = info.begin_wal;
     }
     if (release.before.empty()) return std::nullopt;
+    put_in_order(release.needed);
     for (const RemainingBackup& backup : remaining) {
         if (!needs_wal(backup) || backup.standalone) continue;
         const TimelineId timeline = timeline_of(backup.info.begin_wal);

@@ -26,7 +26,8 @@ struct RemainingBackup {
 
 struct WalRelease {
     std::string before;                                       // names from here on stay
-    std::vector<std::pair<std::string, std::string>> needed;  // from, to: ranges of names that stay all the same
+    std::vector<std::pair<std::string, std::string>> needed;  // from, to: ranges of names that stay all the same, in
+                                                              // order and apart from one another
     std::vector<TimelineId> protected_timelines;
 
     // Complete segments, partial ones and backup labels; false for histories and foreign names.
