@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/catalogue/wal_proof.h"
 #include "lib/image/incremental_backup.h"
 #include "lib/image/manifest.h"
 #include "lib/pg/replication.h"
@@ -283,6 +284,15 @@ void BackupRun::wait() {
     // A primary has switched its segment at the end of the backup; a standby cannot.
     if (facts_.in_recovery && !server_.streaming_archiver) switch_wal_of_primary();
     wait_for_wal(server_, info_, begun + plan_.wait_timeout, stop_fd_);
+    try {
+        catalogue::prove_wal(server_, info_);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::server_mismatch) throw;
+        info_.status = catalogue::BackupStatus::failed;
+        info_.error = error.what();
+        catalogue_.save(info_);
+        throw;
+    }
     extra_.wal_wait_seconds = seconds_since(clock_, begun);
     catalogue_.save(info_.backup_id, extra_);
     info_.status = catalogue::BackupStatus::done;
@@ -307,6 +317,10 @@ void BackupRun::fail(const Error& error) noexcept {
     try {
         // The next attempt goes on with the files; but on a full disk they are what makes room, for the record first.
         if (error.code() == ErrorCode::no_space || !server_.clone_images) catalogue_.discard_trees(info_.backup_id);
+    } catch (const std::exception& further) {
+        log_error("what was copied of backup {} stays: {}", info_.backup_id, further.what());
+    }
+    try {
         info_.status = catalogue::BackupStatus::failed;
         info_.end_xlog = {};  // whatever it was, it did not come to its end
         info_.error = error.what();

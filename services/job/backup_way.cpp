@@ -28,8 +28,8 @@ std::string server_obstacle(const config::Server& server, const ServerFacts& fac
 
 class Judge {
   public:
-    Judge(const config::Server& server, const BackupInfo& backup)
-        : catalogue_(server), server_(server), backup_(backup) {}
+    Judge(const config::Server& server, const BackupInfo& backup, const ServerFacts& facts)
+        : catalogue_(server), server_(server), backup_(backup), facts_(facts) {}
 
     [[nodiscard]] std::string obstacle(const BackupInfo& base) const {
         if (base.status != BackupStatus::done && base.status != BackupStatus::waiting_for_wals)
@@ -42,21 +42,47 @@ class Judge {
         if (base.data_checksums != backup_.data_checksums)
             return fmt::format("data checksums are {} since backup {}", backup_.data_checksums ? "on" : "off",
                                base.backup_id);
-        return {};
+        return other_history(base);
     }
 
     // Whether it is time to look at every page again.
     [[nodiscard]] std::string overdue(const BackupInfo& base) const {
         const auto extra = catalogue_.extra(base.backup_id);
+        if (extra && extra->unreadable)
+            return fmt::format("nobody knows when every page of backup {} was last read", base.backup_id);
         const auto last = extra && extra->full_read_at ? extra->full_read_at : base.begin_time;
         if (last && *backup_.begin_time - *last < server_.full_read_interval) return {};
         return "every page is read again after full_read_interval";
     }
 
   private:
+    // A server that was set back to an older state of its disk sends what has changed in its own history only.
+    [[nodiscard]] std::string other_history(const BackupInfo& base) const {
+        const bool known =
+            std::any_of(facts_.summaries.begin(), facts_.summaries.end(), [&](const WalSummary& summary) {
+                return summary.timeline == base.timeline &&
+                       (summary.start == base.begin_xlog || summary.end == base.begin_xlog);
+            });
+        if (!known) {
+            return fmt::format("the server's WAL summaries do not know the checkpoint that backup {} begins with",
+                               base.backup_id);
+        }
+        std::error_code absent;
+        for (const auto& entry : std::filesystem::directory_iterator(server_.errors_directory, absent)) {
+            const std::string name = entry.path().filename().string();
+            if (name.ends_with(".duplicate") && name.substr(0, 8) == base.begin_wal.substr(0, 8) &&
+                name.substr(0, base.begin_wal.size()) >= base.begin_wal) {
+                return fmt::format("WAL of two histories has come since backup {}: {}", base.backup_id,
+                                   entry.path().string());
+            }
+        }
+        return {};
+    }
+
     const catalogue::Catalogue catalogue_;
     const config::Server& server_;
     const BackupInfo& backup_;
+    const ServerFacts& facts_;
 };
 
 }  // namespace
@@ -64,7 +90,7 @@ class Judge {
 BackupWay choose_way(const config::Server& server, const BackupInfo& backup, const ServerFacts& facts,
                      const WayWanted& wanted) {
     const std::string obstacle = server_obstacle(server, facts);
-    const Judge judge(server, backup);
+    const Judge judge(server, backup, facts);
     const catalogue::Catalogue catalogue(server);
     if (!wanted.base.empty()) {
         const BackupInfo base = catalogue.get(wanted.base);

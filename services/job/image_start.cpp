@@ -58,8 +58,9 @@ class Starter {
     // An attempt of ours that did not come to its end. What came to it and is FAILED has damaged pages: its files are
     // kept for what can still be read.
     [[nodiscard]] bool is_cut_off(const BackupInfo& other) const {
-        return other.status == BackupStatus::failed && !other.unreadable && !other.end_xlog.valid() &&
-               catalogue_.extra(other.backup_id);
+        if (other.status != BackupStatus::failed || other.unreadable || other.end_xlog.valid()) return false;
+        const auto extra = catalogue_.extra(other.backup_id);
+        return extra && !extra->unreadable;
     }
 
     std::optional<ImageStart> tried(const BackupInfo& other, const std::function<std::optional<ImageStart>()>& way) {

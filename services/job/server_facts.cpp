@@ -48,6 +48,17 @@ bool mended_by_wal(pg::PgConn& conn, const catalogue::BadPage& page, std::uint32
     return false;
 }
 
+std::vector<WalSummary> ask_summaries(pg::PgConn& conn) {
+    const pg::PgResult rows = conn.exec("SELECT tli, start_lsn, end_lsn FROM pg_available_wal_summaries()", soon());
+    std::vector<WalSummary> summaries;
+    for (int row = 0; row < rows.rows(); ++row) {
+        const auto start = Lsn::parse(rows.text(row, 1)), end = Lsn::parse(rows.text(row, 2));
+        const auto timeline = std::strtoul(std::string(rows.text(row, 0)).c_str(), nullptr, 10);
+        if (start && end) summaries.push_back({static_cast<TimelineId>(timeline), *start, *end});
+    }
+    return summaries;
+}
+
 }  // namespace
 
 ServerFacts ask_server(pg::PgConn& conn) {
@@ -67,6 +78,7 @@ ServerFacts ask_server(pg::PgConn& conn) {
     facts.data_checksums = settings["data_checksums"] == "on";
     facts.page_format_known = settings["block_size"] == "8192" && settings["segment_size"] == "131072";
     facts.summarize_wal = settings["summarize_wal"] == "on";
+    if (facts.summarize_wal) facts.summaries = ask_summaries(conn);
     facts.in_recovery = settings["in_recovery"] == "true";
     facts.can_read_files = settings["can_read_files"] == "true";
     const auto size = wal::SegmentSize::from_bytes(std::strtoull(settings["wal_segment_size"].c_str(), nullptr, 10));

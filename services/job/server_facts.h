@@ -10,11 +10,17 @@
 
 namespace coffer::job {
 
+struct WalSummary {
+    TimelineId timeline = 0;
+    Lsn start, end;
+};
+
 struct ServerFacts {
     std::uint32_t version = 0;  // 150018
     bool data_checksums = false;
-    bool page_format_known = false;  // pages of 8 kB in files of 1 GB
-    bool summarize_wal = false;      // PostgreSQL 17 and later
+    bool page_format_known = false;     // pages of 8 kB in files of 1 GB
+    bool summarize_wal = false;         // PostgreSQL 17 and later
+    std::vector<WalSummary> summaries;  // that the server has; each begins and ends where a checkpoint does
     bool in_recovery = false;
     bool can_read_files = false;  // pg_read_binary_file, for recheck_pages()
     wal::SegmentSize segment_size;

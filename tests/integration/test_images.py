@@ -105,6 +105,27 @@ def test_a_second_backup_costs_what_has_changed_and_needs_no_other(place, primar
     verify(box, second)
 
 
+def test_a_sealed_image_that_was_cut_off_is_discarded(primary, disk):
+    """Where each backup is to have files of its own, what is left of an attempt goes, read-only subvolumes included."""
+    box = Box(os.path.join(disk("btrfs", 900, "btrfs").mount_point, "box"))
+    protect(box, primary, reuse_backup="off")
+    box.job("backup", "main", kill_point="job.backup.synced", check=False)
+    cut_off, = os.listdir(box.path("main", "base"))
+    box.backup("main")
+    assert box.backup_info("main", cut_off)["status"] == "FAILED"
+    assert not os.path.exists(data(box, cut_off))
+
+
+def test_a_damaged_note_about_an_attempt_costs_no_backup(primary, box):
+    protect(box, primary)
+    box.job("backup", "main", kill_point="job.backup.copied", check=False)
+    cut_off, = os.listdir(box.path("main", "base"))
+    with open(box.path("main", "meta", f"{cut_off}-coffer.json"), "w", encoding="utf-8") as file:
+        file.truncate(0)
+    box.backup("main")
+    assert extra(box, box.backup("main"))["clone"] == "hard link"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_attempt_that_was_cut_off_is_gone_on_with(primary, disk, kind):
     volume = disk(kind, 900, kind)

@@ -79,6 +79,7 @@ struct BadPage {
 
 // meta/<ID>-coffer.json
 struct Extra {
+    bool unreadable = false;  // there is a file, which says nothing; never written
     std::uint64_t pages_checked = 0;
     std::uint64_t pages_torn_allowed = 0;  // newer than the backup's start: mended by WAL
     std::vector<BadPage> bad_pages;        // the first thousand

@@ -38,6 +38,7 @@ class Catalogue {
     [[nodiscard]] std::optional<BackupInfo> find(std::string_view id_or_alias) const;
     // As find(), but throws no_such_backup with what exists as the remedy.
     [[nodiscard]] BackupInfo get(std::string_view id_or_alias) const;
+    // nullopt where there is no such file; one that cannot be read is told of in the log, and says only that.
     [[nodiscard]] std::optional<Extra> extra(std::string_view backup_id) const;
 
     // Durable. Writes base/<ID>/backup.info for Barman before 3.13.2 (only the keys that Barman 3.4 knows), then

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
 
 namespace coffer::catalogue {
@@ -106,11 +107,17 @@ std::optional<Extra> Catalogue::extra(std::string_view backup_id) const {
     const Path path = meta_path(backup_id, "-coffer.json");
     const auto text = read_file(path);
     if (!text) return std::nullopt;
+    std::string why = "it does not hold what it should";
     try {
         return extra_of(parse_object(*text, path));
     } catch (const json::exception&) {
-        throw Error(ErrorCode::corrupt, "file does not hold what it should", path.string());
+    } catch (const Error& error) {
+        why = error.fact();
     }
+    log_warning("what is known of a backup cannot be read: {}: {}", why, path.string());
+    Extra extra;
+    extra.unreadable = true;
+    return extra;
 }
 
 void Catalogue::save(std::string_view backup_id, const Extra& extra) const {

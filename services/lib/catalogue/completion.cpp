@@ -5,6 +5,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/catalogue/wal_proof.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/partial.h"
 
@@ -46,6 +47,15 @@ bool finish_one(const config::Server& server, const Catalogue& catalogue, const 
     std::optional<BackupInfo> info = catalogue.find(backup_id);
     if (!info || info->status != BackupStatus::waiting_for_wals) return false;
     if (first_missing_wal(server, *info)) return false;
+    try {
+        prove_wal(server, *info);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::server_mismatch) throw;
+        info->status = BackupStatus::failed;
+        info->error = error.what();
+        catalogue.save(*info);
+        throw;
+    }
     info->status = BackupStatus::done;
     catalogue.save(*info);
     log_info("backup {} of server {} is DONE: all wal that it needs has arrived", backup_id, server.name);

@@ -17,8 +17,9 @@ namespace coffer::catalogue {
 // record does not say which WAL is needed, or when the unfinished segment is not what its name says.
 std::optional<std::string> first_missing_wal(const config::Server& server, const BackupInfo& info);
 
-// Turns every backup of the server that waits in vain no longer into DONE, except those whose worker is still there.
-// Returns their IDs. For the archiver: at its start, and when a segment was archived. Cheap when nothing waits.
+// Turns every backup of the server that waits in vain no longer into DONE, except those whose worker is still there; or
+// into FAILED, where the WAL that has come is another's (wal_proof.h). Returns the IDs of those that are DONE. For the
+// archiver: at its start, and when a segment was archived. Cheap when nothing waits.
 std::vector<std::string> finish_waiting(const config::Server& server);
 
 }  // namespace coffer::catalogue

@@ -76,10 +76,10 @@ bool Catalogue::fail_if_abandoned(const std::string& backup_id) const {
     // and Barman one: what Barman may be copying right now, under a lock of its own, is not ours to discard.
     const bool ours = std::filesystem::exists(meta_path(backup_id, "-backup.info")) &&
                       std::filesystem::exists(backup_path(backup_id) / "backup.info");
-    if (ours && !server_.clone_images) discard_trees(backup_id);
     info.status = BackupStatus::failed;
     info.error = "the backup was cut off: the process that wrote it is gone";
     save(info);
+    if (ours && !server_.clone_images) discard_trees(backup_id);
     log_warning("backup {} of server {} was cut off and is now marked FAILED", backup_id, server_.name);
     return true;
 }
@@ -170,7 +170,7 @@ std::vector<std::string> Catalogue::finish_removals() const {
 void Catalogue::discard_trees(std::string_view backup_id) const {
     if (!std::filesystem::is_directory(backup_path(backup_id))) return;
     for (const auto& entry : std::filesystem::directory_iterator(backup_path(backup_id))) {
-        if (entry.is_directory() && !entry.is_symlink()) remove_tree(entry.path());
+        if (entry.is_directory() && !entry.is_symlink()) remove_directory_tree(entry.path());
     }
 }
 

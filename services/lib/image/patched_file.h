@@ -3,8 +3,9 @@
 //
 // The clone's file must be what the earlier backup's manifest says: its size and checksum are that manifest's, and the
 // result's checksum follows from it and from the changes, so that damage of blocks that did not change is never taken
-// for right. Nothing is read but what is overwritten, or cut off. A hard link is never written to: a new file takes its
-// place. Not synced. One thread. Errors: corrupt (not the earlier backup's file), io, no_space.
+// for right. Nothing is read but what is overwritten, or cut off, and the whole file where such a page is not sound. A
+// hard link is never written to: a new file takes its place. Not synced. One thread. Errors: corrupt (not the earlier
+// backup's file), io, no_space.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -16,8 +17,8 @@ namespace coffer::image {
 
 class PatchedFile {
   public:
-    // check_pages: the cluster has page checksums; a page that is overwritten must have been sound. first_block: of
-    // this file in its relation.
+    // check_pages: the cluster has page checksums; a page that is overwritten must have been sound, or the whole file
+    // as the manifest says. first_block: of this file in its relation.
     struct Before {
         std::uint64_t size = 0;
         std::uint32_t crc32c = 0;
@@ -40,6 +41,7 @@ class PatchedFile {
   private:
     void leave_link(std::uint64_t keep);
     void cut(std::uint64_t size);
+    void prove_whole(std::uint32_t block);
 
     const Path path_;
     const mode_t mode_;
@@ -52,6 +54,7 @@ class PatchedFile {
     std::uint64_t size_ = 0;
     std::uint32_t crc_ = 0;
     std::uint64_t written_ = 0;
+    bool proven_ = false;  // all of it was read and is right
 };
 
 }  // namespace coffer::image

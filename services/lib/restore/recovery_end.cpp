@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/wal_proof.h"
 #include "lib/restore/tail.h"
 
 namespace coffer::restore {
@@ -102,13 +103,15 @@ class Search {
             }
         }
         const std::size_t index = *q_.chain.index_of(last_byte_of_backup());
-        if (!q_.chain.pieces[index].partial() && !q_.chain.pieces[index].keep_bytes) return;
+        if (!q_.chain.pieces[index].partial() && !q_.chain.pieces[index].keep_bytes)
+            return catalogue::prove_wal(q_.server, q_.backup);
         const SegmentFacts facts = facts_of(index, {});
         if (facts.valid_end < q_.backup.end_xlog) {
             refuse_gap(q_.chain.pieces[index].segment.name(q_.chain.size),
                        fmt::format("WAL written during the backup is missing: held up to {}, needed up to {}",
                                    facts.valid_end.to_string(), q_.backup.end_xlog.to_string()));
         }
+        catalogue::prove_wal(q_.server, q_.backup);
     }
     [[nodiscard]] bool is_complete(const WalPiece& piece) const {
         wal::SegmentChecker checker = checker_for(q_.chain, piece, q_.identity);

@@ -203,13 +203,22 @@ std::optional<SegmentSize> size_by_content(const Path& path) {
     return identity ? std::optional(identity->size) : std::nullopt;
 }
 
+// A file that cannot be read says nothing of the others.
+std::optional<SegmentSize> size_of_some(const Path& file) {
+    try {
+        return size_by_content(file);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
 // All segments of one server are of one size, which none of them tells by its name.
 std::optional<Holdings> scan_all(const config::Server& server) {
     for (const std::uint64_t guess : {std::uint64_t{16} << 20, std::uint64_t{1} << 20}) {
         const SegmentSize guessed = *SegmentSize::from_bytes(guess);
         Holdings holdings = Holdings::scan(server, guessed);
         for (const auto& [segment, file] : holdings.segments()) {
-            const auto size = size_by_content(file.path);
+            const auto size = size_of_some(file.path);
             if (!size) continue;
             if (*size == guessed) return holdings;
             return Holdings::scan(server, *size);

@@ -40,6 +40,10 @@ TEST_GROUP(BackupWay) {
         backup.systemid = 7;
         backup.data_checksums = true;
         backup.begin_time = now;
+        backup.timeline = 2;
+        backup.begin_xlog = Lsn{0x3000028};
+        backup.begin_wal = "000000020000000000000003";
+        facts.summaries = {{2, Lsn{0x2000028}, Lsn{0x3000028}}};
     }
     void teardown() override {
         std::filesystem::remove_all(directory);
@@ -72,6 +76,32 @@ TEST(BackupWay, IsIncrementalFromTheNewestBackup) {
     STRCMP_EQUAL("20261126T000000", choose().base.c_str());
     STRCMP_EQUAL("", choose().reason.c_str());
     STRCMP_EQUAL("20261125T000000", choose({false, "oldest"}).base.c_str());
+}
+
+// A server that was set back does not know of what it lost.
+TEST(BackupWay, BuildsOnNothingThatIsOfAnotherHistory) {
+    add("20261125T000000");
+    add("20261126T000000", [](BackupInfo& base) { base.begin_xlog = Lsn{0x4000028}; });
+    STRCMP_EQUAL("20261125T000000", choose().base.c_str());
+    facts.summaries = {{2, Lsn{0x3000028}, Lsn{0x5000028}}};
+    STRCMP_EQUAL("20261125T000000", choose().base.c_str());
+    facts.summaries = {{1, Lsn{0x3000028}, Lsn{0x5000028}}};
+    STRCMP_EQUAL("", choose().base.c_str());
+    CHECK(contains(choose().reason, "do not know the checkpoint that backup 20261126T000000 begins with"));
+    facts.summaries = {{2, Lsn{0x3000028}, Lsn{0x5000028}}};
+    for (const char* const harmless : {"000000020000000000000002.20261126T000000Z.duplicate",
+                                       "000000010000000000000009.20261126T000000Z.duplicate", "rubbish.unknown"})
+        write_file_durably(server.errors_directory / harmless, "");
+    STRCMP_EQUAL("20261125T000000", choose().base.c_str());
+    write_file_durably(server.errors_directory / "000000020000000000000004.20261126T000000Z.duplicate", "");
+    STRCMP_EQUAL("", choose().base.c_str());
+}
+
+TEST(BackupWay, ReadsEverythingAgainWhereNobodyKnowsWhenThatWas) {
+    add("20261126T000000");
+    write_file_durably(server.meta_directory() / "20261126T000000-coffer.json", "{\"way\":");
+    STRCMP_EQUAL("", choose().base.c_str());
+    CHECK(contains(choose().reason, "nobody knows when every page"));
 }
 
 TEST(BackupWay, PassesOverWhatCannotBeBuiltOn) {

@@ -199,11 +199,24 @@ TEST(PatchedFile, MustBeWhatTheManifestSays) {
     CHECK_THROWS(Error, PatchedFile(directory / "absent", 0600, {0, 0, false, 0}));
     PatchedFile cut(path, 0600, {before.size(), crc + 1, false, 0});
     CHECK_THROWS(Error, cut.begin({2, {}}));  // what is cut off is read, so what is kept is proven
-    PatchedFile damaged(path, 0600, {before.size(), crc, true, 0});
+    PatchedFile damaged(path, 0600, {before.size(), crc + 1, true, 0});
     damaged.begin({3, {1}});
     const std::string page(page_size, 'y');
     CHECK_THROWS(Error, damaged.put(1, as_byte_span(page).first<page_size>()));
     CHECK(*read_file(path) == before);
+}
+
+// It was being written while it was read: the manifest has it as it is.
+TEST(PatchedFile, MayHoldPagesThatWereTornInTheEarlierBackup) {
+    const std::string before(3 * page_size, 'x');
+    write_file_durably(path, before, 0600);
+    PatchedFile file(path, 0600, {before.size(), crc32c(as_byte_span(before)), true, 0});
+    file.begin({4, {1, 2}});
+    const std::string page(page_size, 'y');
+    file.put(1, as_byte_span(page).first<page_size>());
+    file.put(2, as_byte_span(page).first<page_size>());
+    file.finish();
+    UNSIGNED_LONGS_EQUAL(crc32c(as_byte_span(*read_file(path))), file.crc32c());
 }
 
 TEST(PatchedFile, TakesTheModeOfTheMember) {
