@@ -12,8 +12,21 @@ struct Newest {
     std::optional<Segment> partial;
     std::optional<Segment> streamed;
     std::optional<Segment> archived;
+    [[nodiscard]] bool any() const { return partial || streamed || archived; }
 };
-using NewestByTimeline = std::map<TimelineId, Newest>;
+// Before and behind the newest hole that is known.
+struct Sides {
+    Newest before;
+    Newest behind;
+};
+using NewestByTimeline = std::map<TimelineId, Sides>;
+
+Newest& side_of(const HeldWalQuestion& question, const Segment& segment, NewestByTimeline& newest) {
+    const auto hole = question.holes_end.find(segment.timeline);
+    const bool before = hole != question.holes_end.end() && segment.begin(question.size) < hole->second;
+    Sides& sides = newest[segment.timeline];
+    return before ? sides.before : sides.behind;
+}
 
 void keep_newer(std::optional<Segment>& slot, const Segment& found) {
     if (!slot || slot->number < found.number) slot = found;
@@ -26,7 +39,8 @@ void look_into_streaming(const HeldWalQuestion& question, NewestByTimeline& newe
         if (partial) name.resize(name.size() - 8);
         const auto segment = Segment::parse(name, question.size);
         if (!segment) continue;
-        keep_newer(partial ? newest[segment->timeline].partial : newest[segment->timeline].streamed, *segment);
+        Newest& side = side_of(question, *segment, newest);
+        keep_newer(partial ? side.partial : side.streamed, *segment);
     }
 }
 
@@ -43,7 +57,7 @@ void look_into_archive(const HeldWalQuestion& question, NewestByTimeline& newest
     for (const auto& [timeline, folder] : last_folder) {
         for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
             const auto segment = Segment::parse(entry.path().filename().string(), question.size);
-            if (segment) keep_newer(newest[segment->timeline].archived, *segment);
+            if (segment) keep_newer(side_of(question, *segment, newest).archived, *segment);
         }
     }
 }
@@ -85,10 +99,11 @@ std::optional<DurableLsn> end_of_row(const HeldWalQuestion& question, const Segm
 
 std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question) {
     NewestByTimeline newest;
+    look_into_streaming(question, newest);  // first: what is archived meanwhile is seen twice rather than never
     look_into_archive(question, newest);
-    look_into_streaming(question, newest);
     std::map<TimelineId, DurableLsn> held;
-    for (const auto& [timeline, found] : newest) {
+    for (const auto& [timeline, sides] : newest) {
+        const Newest& found = sides.behind.any() ? sides.behind : sides.before;
         std::optional<Segment> first = found.partial ? found.partial : found.streamed;
         if (found.streamed && first->number < found.streamed->number) first = found.streamed;
         if (!first) first = found.archived;
@@ -105,6 +120,26 @@ std::map<TimelineId, DurableLsn> find_held_wal(const HeldWalQuestion& question) 
         }
     }
     return held;
+}
+
+std::optional<HeldRun> next_run(const HeldWalQuestion& question, TimelineId timeline, Lsn from) {
+    std::optional<Segment> first;
+    std::error_code absent;
+    const std::string first_folder =
+        wal::archive_folder_of(Segment::containing(timeline, from, question.size).name(question.size));
+    for (const auto& folder : std::filesystem::directory_iterator(question.archive, absent)) {
+        const std::string name = folder.path().filename().string();
+        if (name.size() != 16 || name.substr(0, 8) != first_folder.substr(0, 8) || name < first_folder) continue;
+        for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
+            const auto segment = Segment::parse(entry.path().filename().string(), question.size);
+            if (!segment || segment->timeline != timeline || segment->begin(question.size) < from) continue;
+            if (!first || *segment < *first) first = segment;
+        }
+    }
+    if (!first) return std::nullopt;
+    const auto end = end_of_row(question, *first);
+    if (!end) return std::nullopt;
+    return HeldRun{first->begin(question.size), *end};
 }
 
 }  // namespace coffer::streamer

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/wal/gaps.h"
 #include "lib/wal/segment_check.h"
 #include "streamer/followed_timeline.h"
-#include "streamer/held_wal.h"
 #include "streamer/proven_end.h"
 #include "streamer/timeline_seed.h"
 
@@ -71,9 +71,7 @@ milliseconds ReceiverLoop::failed(const Error& error) {
         last_logged_at_ = now;
     }
     context_.set_error(error);
-    if (error.code() == ErrorCode::wal_gap) {
-        removed_ = removed_ == Removed::nothing ? Removed::behind_held : Removed::behind_slot;
-    }
+    if (error.code() == ErrorCode::wal_gap) removed_ = asked_for_;
     const bool stuck = needs_a_person(error.code());
     context_.set_state(stuck                                 ? ReceiverState::failed
                        : error.code() == ErrorCode::no_space ? ReceiverState::no_space
@@ -93,7 +91,7 @@ void ReceiverLoop::session() {
     Upstream upstream = open_upstream(context_.server, context_.stop_fd, choice);
     if (std::exchange(host_, upstream.host) != upstream.host) {
         // What another one had removed says nothing of this one.
-        removed_ = Removed::nothing;
+        removed_.reset();
         compare_from_ = Lsn{};
     }
     context_.board.update([&](ReceiverStatus& status) {
@@ -150,7 +148,20 @@ void ReceiverLoop::refuse_old_timeline(const Upstream& upstream) const {
                             held));
 }
 
-std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream) const {
+// By timeline, where the newest one ends. Where that cannot be read, streaming goes on without.
+std::map<TimelineId, Lsn> ReceiverLoop::known_holes() const {
+    std::map<TimelineId, Lsn> ends;
+    try {
+        for (const wal::WalGap& gap : wal::read_gaps(context_.server)) {
+            ends[gap.timeline] = std::max(ends[gap.timeline], gap.to);
+        }
+    } catch (const Error& error) {
+        log_warning("{}: {}", context_.server.name, error.full_text());
+    }
+    return ends;
+}
+
+ReceiverLoop::Held ReceiverLoop::held_of(const Upstream& upstream) const {
     const auto valid_end = [&](const Path& partial, const wal::Segment& segment) {
         wal::Expected expected;
         expected.segment = segment;
@@ -167,18 +178,30 @@ std::map<TimelineId, DurableLsn> ReceiverLoop::held_of(const Upstream& upstream)
         log_info("{}: {} was whole already and is handed over", context_.server.name, name);
         context_.notify(SegmentCompleted{name, segment.timeline, upstream.size.bytes()});
     };
-    return find_held_wal({context_.server.streaming_wals_directory, context_.server.wals_directory, upstream.size,
-                          valid_end, completed, not_synced});
+    const HeldWalQuestion question{context_.server.streaming_wals_directory,
+                                   context_.server.wals_directory,
+                                   upstream.size,
+                                   valid_end,
+                                   completed,
+                                   not_synced,
+                                   known_holes()};
+    Held held{find_held_wal(question), {}};
+    if (!removed_) return held;
+    for (const auto& [timeline, end] : held.ends) {
+        if (const auto run = next_run(question, timeline, end.lsn())) held.behind.emplace(timeline, *run);
+    }
+    return held;
 }
 
-StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const std::map<TimelineId, DurableLsn>& held) const {
+StartQuestion ReceiverLoop::question_of(const Upstream& upstream, const Held& held) const {
     StartQuestion question;
     question.size = upstream.size;
     question.path = upstream.path;
     question.server_end = upstream.identity.flush_position;
     question.slot_restart = upstream.slot_restart;
     question.removed = removed_;
-    for (const auto& [timeline, end] : held) question.held[timeline] = end.lsn();
+    for (const auto& [timeline, end] : held.ends) question.held[timeline] = end.lsn();
+    for (const auto& [timeline, run] : held.behind) question.behind[timeline] = {run.begin, run.end.lsn()};
     return question;
 }
 
@@ -193,7 +216,8 @@ WalStream::Begin ReceiverLoop::begin_of(Upstream& upstream) {
     report(upstream, start);
     WalStream::Begin begin{start.timeline, start.lsn, {}};
     if (start.continues_held) {
-        begin.durable = held.at(start.timeline);
+        const DurableLsn end = held.ends.at(start.timeline);
+        begin.durable = end.lsn() == start.lsn ? end : held.behind.at(start.timeline).end;
         begin.tail = tail_of(upstream, start);
     }
     begin.compare_found = !begin.tail;
@@ -290,7 +314,7 @@ std::optional<pg::NextTimeline> ReceiverLoop::run(WalStream& stream, const WalSt
         if (context_.clock.monotonic() - started >= longest_pause) pause_ = milliseconds(0);
         // Received is not enough: where syncing fails, the next attempt must not follow at once.
         if (!(stream.durable().lsn() > begin.durable.lsn())) return;
-        removed_ = Removed::nothing;
+        removed_.reset();
         lacking_.clear();
         pause_ = milliseconds(0);
         last_logged_.clear();
@@ -329,6 +353,7 @@ void ReceiverLoop::stream(Upstream& upstream, WalStream::Begin begin) {
     if (!begin.tail) store_histories(context_.server, upstream.histories);
     seed(upstream, begin);
     for (bool same_connection = false;; same_connection = true) {
+        asked_for_ = begin.lsn;
         const std::string slot = context_.server.slot_name.value_or("");
         const pg::PgResult answer = pg::start_replication(upstream.conn, slot, begin.stream_from(), begin.timeline);
         if (answer.sqlstate() == "42704") {  // undefined_object

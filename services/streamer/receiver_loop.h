@@ -1,6 +1,7 @@
 #pragma once
 // What a receiver's thread does: sessions, one after the other, and what to make of their failures.
 #include "lib/catalogue/backup_lock.h"
+#include "streamer/held_wal.h"
 #include "streamer/receiver_context.h"
 #include "streamer/upstream.h"
 #include "streamer/wal_stream.h"
@@ -14,6 +15,10 @@ class ReceiverLoop {
     void run();
 
   private:
+    struct Held {
+        std::map<TimelineId, DurableLsn> ends;
+        std::map<TimelineId, HeldRun> behind;  // looked for only when the server has removed what follows
+    };
     void session();
     void lock_directory();
     [[nodiscard]] bool others_first(const Upstream& upstream, const Error& error);
@@ -22,9 +27,9 @@ class ReceiverLoop {
     std::optional<pg::NextTimeline> run(WalStream& stream, const WalStream::Begin& begin, wal::SegmentSize size);
     [[nodiscard]] std::optional<HeldTail> tail_of(const Upstream& upstream, const Start& start) const;
     WalStream::Begin begin_of(Upstream& upstream);
-    [[nodiscard]] StartQuestion question_of(const Upstream& upstream,
-                                            const std::map<TimelineId, DurableLsn>& held) const;
-    [[nodiscard]] std::map<TimelineId, DurableLsn> held_of(const Upstream& upstream) const;
+    [[nodiscard]] StartQuestion question_of(const Upstream& upstream, const Held& held) const;
+    [[nodiscard]] Held held_of(const Upstream& upstream) const;
+    [[nodiscard]] std::map<TimelineId, Lsn> known_holes() const;
     void mind_damaged_tail(const WalStream::Begin& begin, wal::SegmentSize size);
     void report(const Upstream& upstream, const Start& start);
     void seed(const Upstream& upstream, const WalStream::Begin& begin) const;
@@ -37,7 +42,8 @@ class ReceiverLoop {
     ReceiverContext& context_;
     std::optional<catalogue::LockFile> lock_;
     bool streamed_before_ = false;
-    Removed removed_ = Removed::nothing;
+    Lsn asked_for_;               // where the last stream was to begin
+    std::optional<Lsn> removed_;  // the newest position that the host turned out to have removed
     // Hosts that have removed WAL which is needed, or have other WAL than is held: the others are asked first.
     std::set<std::size_t> lacking_;
     MonotonicTime lacking_since_;

@@ -6,6 +6,11 @@
 // to the server's history; a timeline that was left goes on with the next one, from the start of the segment that holds
 // the switch point, so that the new timeline's file of that segment is whole. Where nothing is held: the slot's restart
 // position; without one, the server's present position; both rounded down to the start of a segment.
+//
+// Where the server has removed what is wanted: the slot's restart position; without a slot, or where that is removed
+// too, segments farther and farther behind what is held, at double the distance each time (a hole of thousands is
+// crossed in a few attempts), at last the server's present position. None of them skips what the archive holds behind
+// the hole: streaming then goes on where that ends.
 #include <map>
 #include <optional>
 
@@ -15,16 +20,20 @@
 
 namespace coffer::streamer {
 
-// How much of the preferred start the server turned out to have removed already.
-enum class Removed { nothing, behind_held, behind_slot };
+// Whole segments that are held behind a hole.
+struct RunBehind {
+    Lsn begin;
+    Lsn end;
+};
 
 struct StartQuestion {
     wal::SegmentSize size;
     TimelinePath path{1, {}};
-    Lsn server_end;                   // IDENTIFY_SYSTEM
-    std::map<TimelineId, Lsn> held;   // the end of what is durable here, by timeline
-    std::optional<Lsn> slot_restart;  // where the slot keeps WAL from
-    Removed removed = Removed::nothing;
+    Lsn server_end;                               // IDENTIFY_SYSTEM
+    std::map<TimelineId, Lsn> held;               // the end of what is durable here, by timeline
+    std::optional<Lsn> slot_restart;              // where the slot keeps WAL from
+    std::optional<Lsn> removed;                   // the newest position that this server turned out to have removed
+    std::map<TimelineId, RunBehind> behind = {};  // what the archive holds behind held; asked for with removed only
 };
 
 struct Start {

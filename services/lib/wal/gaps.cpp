@@ -45,10 +45,15 @@ std::vector<WalGap> read_gaps(const config::Server& server) {
 void note_gap(const config::Server& server, const WalGap& gap, WallTime now) {
     const auto noted = read_gaps(server);
     if (std::find(noted.begin(), noted.end(), gap) != noted.end()) return;
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
     const Path file = file_of(server);
-    write_file_durably(file,
-                       read_file(file, most_bytes).value_or("") + fmt::format("{} {}\n", seconds, gap.to_string()));
+    std::istringstream lines(read_file(file, most_bytes).value_or(""));
+    std::string content;
+    for (std::string line; std::getline(lines, line);) {
+        const auto other = parse(line);
+        if (!other || other->timeline != gap.timeline || other->from != gap.from) content += line + "\n";
+    }
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
+    write_file_durably(file, content + fmt::format("{} {}\n", seconds, gap.to_string()));
 }
 
 }  // namespace coffer::wal

@@ -24,7 +24,8 @@ struct WalGap {
 
 // Oldest first. Lines that are none are left out; throws io.
 std::vector<WalGap> read_gaps(const config::Server& server);
-// Durable when it returns. A gap that is noted already stays as it is. Throws io, no_space.
+// Durable when it returns. A gap that is noted already stays as it is; one from the same position to another is
+// replaced: its end has been found to lie elsewhere. Throws io, no_space.
 void note_gap(const config::Server& server, const WalGap& gap, WallTime now);
 
 }  // namespace coffer::wal

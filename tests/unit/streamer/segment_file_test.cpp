@@ -212,6 +212,37 @@ TEST(SegmentFile, HeldWalOfTheArchiveAloneEndsWithItsNewestSegment) {
     CHECK(found.at(1).lsn() == Lsn{7 << 20});
 }
 
+TEST(SegmentFile, HeldWalIsWhatLiesBehindAKnownHole) {
+    put("streaming/000000010000000000000001.partial");
+    put("streaming/000000020000000000000002.partial");
+    for (const char* name : {"5", "6"}) put(std::string("wals/0000000100000000/00000001000000000000000") + name);
+    HeldWalQuestion question{streaming(), directory / "wals", one_mb, nothing_valid};
+    question.holes_end = {{1, Lsn{5 << 20}}};
+    CHECK(find_held_wal(question).at(1).lsn() == Lsn{7 << 20});
+    CHECK(find_held_wal(question).at(2).lsn() == Lsn{2 << 20});  // it has none
+    put("streaming/000000010000000000000007.partial");
+    question.valid_end = [](const Path&, const wal::Segment& which) { return which.begin(one_mb) + 500; };
+    CHECK(find_held_wal(question).at(1).lsn() == Lsn{7 << 20} + 500);
+    question.holes_end = {{1, Lsn{8 << 20}}};  // nothing came yet behind this one
+    CHECK(find_held_wal(question).at(1).lsn() == Lsn{7 << 20} + 500);
+}
+
+TEST(SegmentFile, TheNextRunOfTheArchiveIsFoundBehindAHole) {
+    std::filesystem::create_directories(directory / "wals/0000000100000001");
+    std::filesystem::create_directories(directory / "wals/0000000200000000");
+    for (const char* name : {"0000000100000000/000000010000000000000002", "0000000100000000/000000010000000000000005",
+                             "0000000100000000/000000010000000000000006", "0000000100000001/000000010000000100000000",
+                             "0000000200000000/000000020000000000000003"}) {
+        put(std::string("wals/") + name);
+    }
+    const HeldWalQuestion question{streaming(), directory / "wals", one_mb, nothing_valid};
+    const auto run = next_run(question, 1, begin);
+    CHECK(run->begin == Lsn{5 << 20});
+    CHECK(run->end.lsn() == Lsn{7 << 20});
+    CHECK(next_run(question, 1, Lsn{7 << 20})->begin == Lsn{0x100000000});
+    CHECK(!next_run(question, 1, Lsn{0x100100000}));
+}
+
 TEST(SegmentFile, APartialWhoseRecordsFillItIsHandedOverWhenItIsFound) {
     put("streaming/000000010000000000000003.partial");
     std::vector<std::string> completed;

@@ -21,7 +21,7 @@ struct Case {
     std::map<TimelineId, Lsn> held;
     std::optional<Lsn> slot;
     Lsn server_end;
-    Removed removed;
+    std::optional<Lsn> removed;
     // expected
     TimelineId timeline;
     Lsn lsn;
@@ -32,7 +32,7 @@ struct Case {
 
 // Timeline 2 began at segment 5, byte 0x100 (0/5000100).
 const char* const left_1_in_5 = "1\t0/5000100\tno recovery target specified\n";
-constexpr auto none = Removed::nothing;
+constexpr auto none = std::nullopt;
 
 const Case cases[] = {
     {"nothing held: the slot's segment", 1, "", {}, seg(3, 77), seg(9), none, 1, seg(3), {}},
@@ -46,7 +46,7 @@ const Case cases[] = {
      {{1, seg(4, 88)}},
      seg(7, 5),
      seg(9),
-     Removed::behind_held,
+     seg(4, 88),
      1,
      seg(7),
      {},
@@ -57,21 +57,51 @@ const Case cases[] = {
      {{1, seg(4)}},
      seg(7),
      seg(9, 1),
-     Removed::behind_slot,
+     seg(7),
      1,
      seg(9),
      {},
      true},
-    {"a slot behind the held WAL makes no gap",
+    {"a slot behind what was removed is of no use",
      1,
      "",
      {{1, seg(8, 3)}},
      seg(8, 1),
      seg(9),
-     Removed::behind_held,
+     seg(8, 3),
      1,
-     seg(8),
-     {}},
+     seg(9),
+     {},
+     true},
+    {"removed, no slot: the next segment", 1, "", {{1, seg(4, 88)}}, {}, seg(9), seg(4, 88), 1, seg(5), {}, true},
+    {"removed up to a segment's end: the next one", 1, "", {{1, seg(4)}}, {}, seg(9), seg(4), 1, seg(5), {}, true},
+    {"that is removed too: farther", 1, "", {{1, seg(4)}}, {}, seg(99), seg(5), 1, seg(7), {}, true},
+    {"and farther", 1, "", {{1, seg(4)}}, {}, seg(99), seg(7), 1, seg(11), {}, true},
+    {"but not beyond the present", 1, "", {{1, seg(4)}}, {}, seg(9, 5), seg(7), 1, seg(9), {}, true},
+    {"what is held now is behind what was removed", 1, "", {{1, seg(7)}}, {}, seg(9), seg(5), 1, seg(7), {}},
+    {"the next segment is of the next timeline",
+     2,
+     left_1_in_5,
+     {{1, seg(4, 88)}},
+     {},
+     seg(9),
+     seg(5),
+     2,
+     seg(7),
+     {},
+     true},
+    {"the start of the next timeline is removed",
+     2,
+     left_1_in_5,
+     {{1, seg(5, 0x100)}},
+     {},
+     seg(9),
+     seg(5),
+     2,
+     seg(6),
+     {},
+     true},
+    {"nothing held, the slot's is removed: the present", 1, "", {}, seg(3), seg(9, 5), seg(3), 1, seg(9), {}},
     {"server has less than is held", 1, "", {{1, seg(9, 9)}}, seg(9), seg(9, 8), none, 1, seg(9, 9), {}, false, true},
     {"old timeline is finished first", 2, left_1_in_5, {{1, seg(4, 88)}}, {}, seg(9), none, 1, seg(4, 88), {}},
     {"old timeline held to its end: the next from its segment",
@@ -136,8 +166,26 @@ TEST(StartPosition, NamesTheGapFromWhatIsHeldToWhereItGoesOn) {
     StartQuestion question;
     question.held = {{1, seg(4, 88)}};
     question.slot_restart = seg(7, 5);
-    question.removed = Removed::behind_held;
+    question.removed = seg(4, 88);
     STRCMP_EQUAL("timeline 1 from 0/4000058 to 0/7000000", decide_start(question).gap->to_string().c_str());
+}
+
+TEST(StartPosition, SkipsNothingThatIsHeldBehindAHole) {
+    StartQuestion question;
+    question.held = {{1, seg(1, 88)}};
+    question.behind = {{1, {seg(5), seg(7)}}};
+    question.server_end = seg(9, 5);
+    for (const auto& slot : {std::optional<Lsn>(), std::optional(seg(7, 3))}) {
+        question.slot_restart = slot;
+        question.removed = seg(4);  // all of the attempts before it
+        const Start start = decide_start(question);
+        CHECK(start.lsn == seg(7));
+        CHECK(start.continues_held);
+        STRCMP_EQUAL("timeline 1 from 0/1000058 to 0/5000000", start.gap->to_string().c_str());
+    }
+    question.slot_restart.reset();
+    question.removed = seg(1, 88);
+    CHECK(decide_start(question).lsn == seg(2));  // the server may have what is in between
 }
 
 TEST_GROUP(TimelinePath){};

@@ -29,6 +29,14 @@ TEST(WalGaps, AreReadAsTheyWereNotedEachOnce) {
         read_file(file())->c_str());
 }
 
+TEST(WalGaps, OneFromTheSamePositionReplacesTheOther) {
+    write_file_durably(file(), "not a gap\n");
+    const WalGap shorter{1, Lsn{3}, Lsn{5}}, longer{1, Lsn{3}, Lsn{7}}, other{2, Lsn{3}, Lsn{5}};
+    for (const WalGap& gap : {shorter, other, longer}) note_gap(fixture.server, gap, now);
+    CHECK(read_gaps(fixture.server) == std::vector<WalGap>({other, longer}));
+    STRNCMP_EQUAL("not a gap\n", read_file(file())->c_str(), 10);
+}
+
 TEST(WalGaps, LinesThatAreNoneAreLeftOut) {
     write_file_durably(file(),
                        "\nnonsense\n1 timeline x from 0/1 to 0/2\n1 timeline 1 from 0/1 to\n"
