@@ -25,7 +25,7 @@ void log_warning_of_server(void*, const char* message) noexcept {
     log_warning("server: {}", text);
 }
 
-// Not where the network, the disk or somebody's will ended it.
+// Not where the network, the disk here or the will to stop this job ended it.
 bool another_way_may_help(ErrorCode code) {
     return code != ErrorCode::canceled && code != ErrorCode::no_space && code != ErrorCode::io &&
            code != ErrorCode::server_unreachable && code != ErrorCode::timeout && code != ErrorCode::server_mismatch;

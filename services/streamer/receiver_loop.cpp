@@ -46,9 +46,7 @@ void ReceiverLoop::run() {
         try {
             session();
         } catch (const Error& error) {
-            // The server cancels too (statement_timeout, pg_cancel_backend): no reason to end.
-            const bool told_to_stop = !context_.pause(milliseconds(0));
-            if (error.code() == ErrorCode::canceled && told_to_stop) return;
+            if (error.code() == ErrorCode::canceled) return;
             pause = failed(error);
         } catch (const std::exception& error) {
             pause = failed(Error(ErrorCode::internal, error.what()));

@@ -10,16 +10,14 @@ std::string field(const PGresult* result, int code) {
     return text == nullptr ? std::string() : std::string(text);
 }
 
-// SQLSTATEs: PostgreSQL documentation, appendix A.
+// SQLSTATEs: PostgreSQL documentation, appendix A. A full disk, a file that cannot be read or a statement that was
+// canceled (53100, 58…, 57014) is the server's affair: no_space, io and canceled mean this box, its room and its will.
 ErrorCode code_of(const std::string& sqlstate) {
     if (sqlstate == "42501" || sqlstate.starts_with("28")) return ErrorCode::permission_denied;
-    if (sqlstate == "53100") return ErrorCode::no_space;
     if (sqlstate == "55006") return ErrorCode::busy;
     if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate == "53300")
         return ErrorCode::server_unreachable;
-    if (sqlstate == "57014") return ErrorCode::canceled;
     if (sqlstate == "0A000" || sqlstate == "42601") return ErrorCode::not_supported;
-    if (sqlstate.starts_with("58")) return ErrorCode::io;
     return sqlstate.empty() ? ErrorCode::server_unreachable : ErrorCode::refused;
 }
 

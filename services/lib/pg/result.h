@@ -28,7 +28,8 @@ class PgResult {
     [[nodiscard]] std::string sqlstate() const;
     // The server's first sentence, without "ERROR:".
     [[nodiscard]] std::string message() const;
-    // The failure as the error to throw: code by SQLSTATE, the server's hint as the remedy.
+    // The failure as the error to throw: code by SQLSTATE (never no_space, io or canceled), the server's hint as
+    // the remedy.
     [[nodiscard]] Error error(std::string_view what) const;
 
     [[nodiscard]] int rows() const noexcept { return PQntuples(result_.get()); }
