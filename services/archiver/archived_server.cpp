@@ -87,10 +87,7 @@ void ArchivedServer::open() {
 
 void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     opening_ = false;
-    if (closing_) {
-        if (closed_) std::exchange(closed_, nullptr)();
-        return;
-    }
+    if (closing_) return tell_closed();
     if (error) {
         log_error("server {}: cannot open the WAL archive: {}", server_->name, error->full_text());
         set_state(error->code() == ErrorCode::no_space ? "no-space" : "failed", error->what());
@@ -133,10 +130,15 @@ void ArchivedServer::close(std::function<void()> then) {
     closing_ = true;
     intake_.stop();
     records_.reset();
-    retention_.stop();
     timer_.reset();
     closed_ = std::move(then);
-    if (!opening_ && queue_.working() == 0) std::exchange(closed_, nullptr)();
+    retention_.stop([this] { tell_closed(); });
+    tell_closed();
+}
+
+void ArchivedServer::tell_closed() {
+    if (closing_ && closed_ && !opening_ && queue_.working() == 0 && !retention_.busy())
+        std::exchange(closed_, nullptr)();
 }
 
 void ArchivedServer::feed() {
@@ -158,10 +160,7 @@ void ArchivedServer::feed() {
 void ArchivedServer::finished(Finished result) {
     queue_.finished(result.file, result.outcome, workshop_.clock.monotonic());
     report(result);
-    if (closing_) {
-        if (queue_.working() == 0 && closed_) std::exchange(closed_, nullptr)();
-        return;
-    }
+    if (closing_) return tell_closed();
     feed();
 }
 

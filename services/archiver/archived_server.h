@@ -46,7 +46,7 @@ class ArchivedServer {
 
     // A finished file is said to be there (the streamer's signal). Everything else finds its way by itself.
     void found_streamed(const std::string& segment);
-    // Takes nothing more; then is called once, when no worker is busy for this server.
+    // Takes nothing more, and deletes nothing more; then is called once, when no worker is busy for this server.
     void close(std::function<void()> then);
     [[nodiscard]] bool closing() const noexcept { return closing_; }
 
@@ -77,6 +77,7 @@ class ArchivedServer {
     void opened(Opened* result, const std::optional<Error>& error);
     void offer(const Path& file);
     void feed();
+    void tell_closed();
     void finished(Finished result);
     void report(const Finished& result);
     void note_trouble(const Finished& result);

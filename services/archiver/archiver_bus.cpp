@@ -51,14 +51,11 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
     object.later_method("DeleteBackup", {"backup", "flags"}, "t", {"wal_files_removed"}, Access::act,
                         [view](Pending pending, const std::string& backup, std::uint64_t flags) {
                             refuse_flags(flags);
-                            answer_with<std::uint64_t>(
-                                *view->deletions, std::move(pending),
-                                [server = view->get().server(), archive = view->get().archive(), backup] {
-                                    return delete_backup(*server, archive.get(), backup);
-                                },
-                                [view](Pending& reply, const std::uint64_t& removed) {
-                                    if (view->server != nullptr) view->server->retention().free_space();
-                                    reply.answer(removed);
+                            view->get().retention().delete_backup(
+                                backup, [pending = std::move(pending)](std::uint64_t* removed,
+                                                                       const std::optional<Error>& error) mutable {
+                                    if (error) return pending.fail(*error);
+                                    pending.answer(*removed);
                                 });
                         });
     object.later_method(
@@ -66,22 +63,23 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
         [view](Pending pending, const std::string& backup, const std::string& target, std::uint64_t flags) {
             refuse_flags(flags);
             answer_with<bool>(
-                *view->deletions, std::move(pending),
+                *view->background, std::move(pending),
                 [server = view->get().server(), backup, target] {
                     keep_backup(*server, backup, target);
                     return true;
                 },
                 [](Pending& reply, const bool&) { reply.answer(); });
         });
-    object.later_method("ApplyRetention", {"flags"}, "ast", {"backups", "wal_files_removed"}, Access::act,
-                        [view](Pending pending, std::uint64_t flags) {
-                            refuse_flags(flags);
-                            view->get().retention().apply_now([pending = std::make_shared<Pending>(std::move(pending))](
-                                                                  Expired* expired, const std::optional<Error>& error) {
-                                if (error) return pending->fail(*error);
-                                pending->answer(expired->backups, expired->wal_files);
-                            });
-                        });
+    object.later_method(
+        "ApplyRetention", {"flags"}, "ast", {"backups", "wal_files_removed"}, Access::act,
+        [view](Pending pending, std::uint64_t flags) {
+            refuse_flags(flags);
+            view->get().retention().apply_now(
+                [pending = std::move(pending)](Expired* expired, const std::optional<Error>& error) mutable {
+                    if (error) return pending.fail(*error);
+                    pending.answer(expired->backups, expired->wal_files);
+                });
+        });
 }
 
 void declare_wal(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
@@ -115,11 +113,10 @@ ArchivedServer& ServerObject::View::get() const {
     return *server;
 }
 
-ServerObject::ServerObject(bus::Bus& bus, Background& background, Background& deletions, const std::string& name)
+ServerObject::ServerObject(bus::Bus& bus, Background& background, const std::string& name)
     : object_(bus::encode_path(servers_path, name).value, "org.pgcoffer.Archiver1.Server") {
     view_->name = name;
     view_->background = &background;
-    view_->deletions = &deletions;
     declare(object_, view_);
     object_.publish(bus);
 }

@@ -14,7 +14,7 @@ inline constexpr char servers_path[] = "/org/pgcoffer/Archiver1/server";
 // One server. The object outlives the ArchivedServer behind it when the configuration is read again.
 class ServerObject {
   public:
-    ServerObject(bus::Bus& bus, Background& background, Background& deletions, const std::string& name);
+    ServerObject(bus::Bus& bus, Background& background, const std::string& name);
 
     void attach(ArchivedServer* server) noexcept { view_->server = server; }
     void state_changed() noexcept;
@@ -26,7 +26,6 @@ class ServerObject {
         std::string name;
         ArchivedServer* server = nullptr;
         Background* background = nullptr;
-        Background* deletions = nullptr;
         [[nodiscard]] ArchivedServer& get() const;
     };
     static void declare(bus::BusObject& object, const std::shared_ptr<View>& view);

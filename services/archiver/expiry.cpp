@@ -1,6 +1,7 @@
 #include "services/archiver/expiry.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -17,6 +18,9 @@ using retention::Decision;
 using retention::Judgement;
 using retention::Situation;
 
+// Files removed in one step, behind which the service's end, or a new configuration, has to wait.
+constexpr std::size_t wal_at_once = 50000;
+
 // staying: backups that could not be deleted, so the WAL behind them may be wanted.
 Decision decide_with(const config::Server& server, const wal::WalArchive* archive, WallTime now,
                      const std::set<std::string>& staying) {
@@ -31,15 +35,15 @@ Decision decide_with(const config::Server& server, const wal::WalArchive* archiv
 
 class Expiry {
   public:
-    Expiry(const config::Server& server, wal::WalArchive& archive, const Clock& clock)
-        : server_(server), archive_(archive), clock_(clock) {}
+    Expiry(const config::Server& server, wal::WalArchive& archive, const Clock& clock, const std::atomic<bool>& stop)
+        : server_(server), archive_(archive), now_(clock.now()), stop_(stop) {}
 
     Expired run() {
         Expired expired;
         const Decision decision = decide();
         expired.next_change = decision.next_change;
         // Newest first: an increment before the backup that it needs.
-        for (auto each = decision.backups.rbegin(); each != decision.backups.rend(); ++each) {
+        for (auto each = decision.backups.rbegin(); each != decision.backups.rend() && !stop_; ++each) {
             if (each->goes() && remove(*each)) expired.backups.push_back(each->backup_id);
         }
         std::reverse(expired.backups.begin(), expired.backups.end());
@@ -49,7 +53,7 @@ class Expiry {
     }
 
   private:
-    [[nodiscard]] Decision decide() const { return decide_with(server_, &archive_, clock_.now(), staying_); }
+    [[nodiscard]] Decision decide() const { return decide_with(server_, &archive_, now_, staying_); }
 
     bool remove(const Judgement& each) {
         try {
@@ -67,27 +71,52 @@ class Expiry {
     }
 
     std::uint64_t remove_wal() {
-        Decision decision = decide();
-        if (released(decision).empty()) return 0;
-        // From a backup that is good for itself alone a restore may be under way, to a moment further on.
-        std::vector<catalogue::BackupLock> locks;
-        for (const Judgement& each : decision.backups) {
-            if (!each.standalone) continue;
-            try {
-                locks.emplace_back(server_, each.backup_id);
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::busy) throw;
-                staying_.insert(each.backup_id);
-            }
+        std::vector<std::string> names;
+        while (!settle(names)) {
         }
-        decision = decide();
-        const std::vector<std::string> names = released(decision);
         if (names.empty()) return 0;
         kill_point("archiver.expire.wal");
-        archive_.remove(names);
-        log_info("server {}: {} WAL files that no backup needs were removed, the last is {}", server_.name,
-                 names.size(), names.back());
-        return names.size();
+        std::size_t done = 0;
+        while (done < names.size() && !stop_) {
+            const std::size_t end = std::min(names.size(), done + wal_at_once);
+            archive_.remove(
+                {names.begin() + static_cast<std::ptrdiff_t>(done), names.begin() + static_cast<std::ptrdiff_t>(end)});
+            done = end;
+        }
+        if (done > 0) {
+            log_info("server {}: {} WAL files that no backup needs were removed, the last is {}", server_.name, done,
+                     names[done - 1]);
+        }
+        return done;
+    }
+
+    // What WAL goes, when nothing stands in the way of it any more; false: something new did, so it is decided anew.
+    bool settle(std::vector<std::string>& names) {
+        const Decision decision = decide();
+        names = released(decision);
+        if (names.empty()) return true;
+        bool settled = true;
+        for (const Judgement& each : decision.backups) {
+            if (staying_.contains(each.backup_id)) continue;
+            // It was not obsolete a moment ago: it is still there.
+            if (each.goes() || (each.standalone && !lock(each.backup_id))) {
+                staying_.insert(each.backup_id);
+                settled = false;
+            }
+        }
+        return settled;
+    }
+
+    // From a backup that is good for itself alone a restore may be under way, to a moment further on.
+    bool lock(const std::string& backup_id) {
+        if (locks_.contains(backup_id)) return true;
+        try {
+            locks_.emplace(backup_id, catalogue::BackupLock(server_, backup_id));
+            return true;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::busy) throw;
+            return false;
+        }
     }
 
     [[nodiscard]] std::vector<std::string> released(const Decision& decision) const {
@@ -97,8 +126,10 @@ class Expiry {
 
     const config::Server& server_;
     wal::WalArchive& archive_;
-    const Clock& clock_;
+    const WallTime now_;  // the same throughout
+    const std::atomic<bool>& stop_;
     std::set<std::string> staying_;
+    std::map<std::string, catalogue::BackupLock> locks_;
 };
 
 }  // namespace
@@ -111,9 +142,10 @@ Decision decide_now(const config::Server& server, const wal::WalArchive* archive
     return decide_with(server, archive, clock.now(), {});
 }
 
-Expired expire(const config::Server& server, wal::WalArchive& archive, const Clock& clock) {
+Expired expire(const config::Server& server, wal::WalArchive& archive, const Clock& clock,
+               const std::atomic<bool>& stop) {
     if (!has_retention(server)) return {};
-    return Expiry(server, archive, clock).run();
+    return Expiry(server, archive, clock, stop).run();
 }
 
 }  // namespace coffer::archiver

@@ -111,7 +111,7 @@ void Manager::apply(config::Config config) {
 
 void Manager::start(const std::string& name, config::Server server) {
     Entry& entry = servers_[name];
-    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, deletions_, name);
+    if (!entry.object) entry.object = std::make_unique<ServerObject>(context_.bus, background_, name);
     ServerObject* const object = entry.object.get();
     const Workshop workshop{context_.loop, compressors_, background_, deletions_, removals_, clock_};
     ArchivedServer::Listener listener{[this, object] {

@@ -4,6 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
+#include "services/archiver/catalogue_calls.h"
 
 namespace coffer::archiver {
 namespace {
@@ -24,18 +25,39 @@ void RetentionKeeper::start(std::shared_ptr<wal::WalArchive> archive) {
     free_space();
 }
 
-void RetentionKeeper::stop() noexcept {
-    stopped_ = true;
+void RetentionKeeper::stop(std::function<void()> idle) {
+    *stopped_ = true;
     timer_.reset();
+    idle_ = std::move(idle);
+}
+
+void RetentionKeeper::ended() {
+    --running_;
+    if (running_ == 0 && idle_) std::exchange(idle_, nullptr)();
+}
+
+void RetentionKeeper::delete_backup(const std::string& backup, Deleted then) {
+    const auto work = [server = server_, archive = archive_, backup] {
+        return coffer::archiver::delete_backup(*server, archive.get(), backup);
+    };
+    ++running_;
+    deletions_.run<std::uint64_t>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
+                                            std::uint64_t* wal_files, const std::optional<Error>& error) {
+        then(wal_files, error);
+        if (alive.expired()) return;
+        free_space();
+        ended();
+    });
 }
 
 void RetentionKeeper::apply() {
-    if (!archive_ || stopped_ || !has_retention(*server_)) return;
+    if (!archive_ || *stopped_ || !has_retention(*server_)) return;
     apply_again_ = applying_;
     if (std::exchange(applying_, true)) return;
     apply_now([this, alive = std::weak_ptr<bool>(alive_)](Expired*, const std::optional<Error>& error) {
         if (alive.expired()) return;
-        if (error) log_warning("server {}: its retention policy cannot be applied: {}", server_->name, error->what());
+        if (error && !*stopped_)
+            log_warning("server {}: its retention policy cannot be applied: {}", server_->name, error->what());
         applying_ = false;
         if (apply_again_) apply();
     });
@@ -46,9 +68,11 @@ void RetentionKeeper::apply_now(Then then) {
         return then(nullptr, Error(ErrorCode::refused, "the WAL archive is not open", server_->name,
                                    "see the server's State: is it active, and is its configuration right?"));
     }
-    const auto work = [server = server_, archive = archive_, &clock = clock_] {
-        return expire(*server, *archive, clock);
+    const auto work = [server = server_, archive = archive_, &clock = clock_, stop = stopped_] {
+        if (*stop) throw Error(ErrorCode::busy, "server is being set up anew", {}, "try again in a moment");
+        return expire(*server, *archive, clock, *stop);
     };
+    ++running_;
     deletions_.run<Expired>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
                                       Expired* expired, const std::optional<Error>& error) {
         if (alive.expired()) {
@@ -56,6 +80,7 @@ void RetentionKeeper::apply_now(Then then) {
         }
         applied(expired, error);
         then(expired, error);
+        ended();
     });
 }
 
@@ -67,7 +92,7 @@ void RetentionKeeper::applied(Expired* expired, const std::optional<Error>& erro
         const auto left = std::chrono::ceil<seconds>(*expired->next_change - clock_.now());
         wait = std::clamp(left, seconds(1), wait);
     }
-    if (!stopped_) timer_ = loop_.on_timer(wait, [this] { apply(); });
+    if (!*stopped_) timer_ = loop_.on_timer(wait, [this] { apply(); });
     if (error || !expired->backups.empty()) free_space();
 }
 

@@ -2,6 +2,7 @@
 // Applies the retention policy of one server at the right moments: at the start, when a backup or a note about one
 // changes, when time alone gives something up, and when asked to. Also frees the space of what was deleted, on the
 // side. Loop thread; workers do the work.
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,8 +21,12 @@ class RetentionKeeper {
 
     // The archive is open: from now on the policy is applied.
     void start(std::shared_ptr<wal::WalArchive> archive);
-    // Nothing is applied by itself any more.
-    void stop() noexcept;
+    // Nothing is applied by itself any more, and what is being done ends soon; then idle() is called when it has.
+    void stop(std::function<void()> idle);
+    [[nodiscard]] bool busy() const noexcept { return running_ > 0; }
+    // A backup that somebody wants deleted, in its turn. Returns how many WAL files went.
+    using Deleted = std::function<void(std::uint64_t* wal_files, const std::optional<Error>& error)>;
+    void delete_backup(const std::string& backup, Deleted then);
     // Soon, once for all that happens meanwhile.
     void apply();
     // Whatever has been given up is gone when then is called. Error refused while the archive is not open.
@@ -34,6 +39,7 @@ class RetentionKeeper {
 
   private:
     void applied(Expired* expired, const std::optional<Error>& error);
+    void ended();
 
     EventLoop& loop_;
     Background& deletions_;
@@ -43,7 +49,9 @@ class RetentionKeeper {
     std::shared_ptr<wal::WalArchive> archive_;
     EventSource timer_;
     std::optional<std::string> backups_;
-    bool stopped_ = false;
+    std::shared_ptr<std::atomic<bool>> stopped_ = std::make_shared<std::atomic<bool>>(false);
+    std::function<void()> idle_;
+    unsigned running_ = 0;  // deletions under way, or waiting for their turn
     bool applying_ = false;
     bool apply_again_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

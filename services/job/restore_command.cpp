@@ -12,6 +12,7 @@
 #include "lib/catalogue/backup_lock.h"
 #include "lib/config/config.h"
 #include "lib/restore/execute.h"
+#include "services/job/foreground.h"
 #include "services/job/progress.h"
 #include "services/job/restore_report.h"
 
@@ -77,18 +78,6 @@ restore::TargetOptions target_options(const Options& given) {
     return target;
 }
 
-unsigned threads(const Options& given, const config::Server& server) {
-    const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
-    const std::optional<std::string> text = given.text("jobs");
-    if (!text) return std::max({2U, server.parallel_jobs, std::min(processors, 8U)});
-    unsigned jobs = 0;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), jobs);
-    if (error != std::errc() || end != text->data() + text->size() || jobs == 0 || jobs > 256) {
-        throw Error(ErrorCode::invalid_argument, "this is no number of jobs", *text, "give a number from 1 to 256");
-    }
-    return jobs;
-}
-
 // cofferctl as it is installed (…/libexec/coffer/coffer-job, …/bin/cofferctl) or built (side by side).
 Path find_cofferctl() {
     char self[PATH_MAX];
@@ -99,14 +88,6 @@ Path find_cofferctl() {
         if (::access(candidate.c_str(), X_OK) == 0) return candidate;
     }
     return "cofferctl";
-}
-
-std::function<bool()> stop_asked(int stop_fd) {
-    return [stop_fd] {
-        if (stop_fd < 0) return false;
-        pollfd wait{stop_fd, POLLIN, 0};
-        return ::poll(&wait, 1, 0) > 0;
-    };
 }
 
 restore::PlanRequest plan_request(const JobRequest& request, const config::Config& config, const config::Server& server,
@@ -133,25 +114,6 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Confi
     return wanted;
 }
 
-void print(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    if (!text.ends_with('\n')) std::fputc('\n', stdout);
-    std::fflush(stdout);
-}
-
-// The lease keeps retention away while files are read. A reader of a catalogue that it may not write to goes without.
-std::optional<catalogue::BackupLease> lease(const config::Server& server, restore::Plan& plan) {
-    try {
-        return catalogue::BackupLease(server, plan.backup.backup_id);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::permission_denied) throw;
-        plan.warnings.push_back(
-            "the backup cannot be protected from deletion while it is read: this user may not write "
-            "into the catalogue");
-        return std::nullopt;
-    }
-}
-
 JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     const Clock clock;
     const WallTime began = clock.now();
@@ -167,7 +129,8 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     restore::Plan plan = restore::make_plan(server, plan_request(request, config, server, config_file, target));
     plan.warnings.insert(plan.warnings.begin(), target.warnings.begin(), target.warnings.end());
     const bool dry_run = request.options.flag("dry_run");
-    const std::optional<catalogue::BackupLease> held = dry_run ? std::nullopt : lease(server, plan);
+    const std::optional<catalogue::BackupLease> held =
+        dry_run ? std::nullopt : lease(server, plan.backup.backup_id, plan.warnings);
     progress.end_line();
     if (dry_run || !json) print(json ? plan_json(plan) : plan_text(plan));
     if (dry_run) return {plan.backup.backup_id, {}};

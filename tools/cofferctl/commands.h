@@ -14,6 +14,7 @@ Command show_backup_command();
 Command list_files_command();
 Command restore_command();
 Command delete_command();
+Command verify_backup_command();
 Command keep_command();
 Command expire_command();
 Command why_command();

@@ -1,12 +1,8 @@
 // cofferctl restore: hands over to coffer-job restore, in the foreground and with the caller's rights.
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
 #include "tools/cofferctl/commands.h"
+#include "tools/cofferctl/job_program.h"
 
 namespace coffer::cofferctl {
 namespace {
@@ -24,23 +20,6 @@ std::string key_of(std::string name) {
     return name;
 }
 
-// The program lies in libexec, or beside this one in a build tree.
-Path find_job_program() {
-    std::vector<Path> places;
-    if (const char* libexec = std::getenv("COFFER_LIBEXEC")) places.emplace_back(libexec);
-    std::error_code error;
-    const Path self = std::filesystem::read_symlink("/proc/self/exe", error);
-    if (!error) {
-        places.push_back(self.parent_path().parent_path() / "libexec/coffer");
-        places.push_back(self.parent_path());
-    }
-    for (const Path& place : places) {
-        if (::access((place / "coffer-job").c_str(), X_OK) == 0) return place / "coffer-job";
-    }
-    throw Error(ErrorCode::internal, "the program coffer-job is missing", places.empty() ? "" : places.back().string(),
-                "reinstall Coffer, or set COFFER_LIBEXEC to the directory that holds it");
-}
-
 void run(Context& context, const Arguments& arguments) {
     const auto& words = arguments.positionals;
     const config::Server& server = one_server(context, words[0], Only::readable);
@@ -49,13 +28,9 @@ void run(Context& context, const Arguments& arguments) {
         throw Error(ErrorCode::no_such_backup, "Unknown backup '" + backup + "' for server '" + server.name + "'", {},
                     "cofferctl list-backups " + server.name + " shows what exists");
     }
-    std::vector<std::string> argv{find_job_program().string(),
-                                  "restore",
-                                  server.name,
-                                  backup,
-                                  words.back(),
-                                  "--config",
-                                  std::filesystem::absolute(context.config.main_file).string()};
+    std::vector<std::string> argv{"restore",  server.name,
+                                  backup,     words.back(),
+                                  "--config", std::filesystem::absolute(context.config.main_file).string()};
     for (const char* name : passed_texts) {
         if (const auto value = arguments.text(key_of(name)))
             argv.insert(argv.end(), {std::string("--") + name, *value});
@@ -65,11 +40,7 @@ void run(Context& context, const Arguments& arguments) {
     }
     if (context.out.json_wanted()) argv.emplace_back("--json");
     for (const std::string& mapping : arguments.all("tablespace")) argv.insert(argv.end(), {"--tablespace", mapping});
-    std::vector<char*> pointers;
-    for (std::string& argument : argv) pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-    ::execv(pointers[0], pointers.data());
-    throw Error::from_errno(errno, "cannot start", argv[0]);
+    become_job(std::move(argv));
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ json image_information(const catalogue::Extra& extra) {
     put_size(image, "received", static_cast<double>(extra.bytes_received));
     put_size(image, "written", static_cast<double>(extra.bytes_written));
     put_time(image, "full_read", extra.full_read_at);
+    if (extra.verified_at) put_time(image, "verified", extra.verified_at);
     return image;
 }
 

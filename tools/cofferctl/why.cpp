@@ -9,10 +9,16 @@ namespace coffer::cofferctl {
 namespace {
 
 std::string wal_kept(const retention::Judgement& judgement, const catalogue::BackupInfo& backup) {
-    if (judgement.goes()) return "none for it";
-    if (backup.begin_wal.empty()) return "all, until it is known from where on it needs WAL";
-    if (!judgement.standalone) return "all from " + backup.begin_wal + " on";
-    return "from " + backup.begin_wal + " to " + backup.end_wal + " only";
+    switch (judgement.wal) {
+        case retention::WalKept::none:
+            break;
+        case retention::WalKept::own:
+            return "from " + backup.begin_wal + " to " + backup.end_wal + " only";
+        case retention::WalKept::all:
+            return backup.begin_wal.empty() ? "all, until it is known from where on it needs WAL"
+                                            : "all from " + backup.begin_wal + " on";
+    }
+    return "none";
 }
 
 void run(Context& context, const Arguments& arguments) {

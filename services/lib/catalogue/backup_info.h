@@ -98,6 +98,7 @@ struct Extra {
     std::string clone;       // how: "snapshot", "reflink", "hard link", "taken over" (from an attempt that was cut off)
     std::uint64_t bytes_written = 0;       // of all its files: the others are shared with base
     std::optional<WallTime> full_read_at;  // when its pages, or those that it shares, were last all read on the server
+    std::optional<WallTime> verified_at;   // when all of it was last found to be what was backed up
 };
 
 }  // namespace coffer::catalogue

@@ -57,6 +57,9 @@ Extra extra_of(const json& object) {
     take(object, "base", extra.base);
     take(object, "clone", extra.clone);
     take(object, "bytes_written", extra.bytes_written);
+    if (const auto at = object.find("verified_at"); at != object.end()) {
+        extra.verified_at = parse_time(at->get<std::string>());
+    }
     if (const auto at = object.find("full_read_at"); at != object.end()) {
         extra.full_read_at = parse_time(at->get<std::string>());
     }
@@ -141,6 +144,7 @@ void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
                 {"clone", extra.clone},
                 {"bytes_written", extra.bytes_written}};
     if (extra.full_read_at) object["full_read_at"] = format_time(*extra.full_read_at);
+    if (extra.verified_at) object["verified_at"] = format_time(*extra.verified_at);
     // A file's name may be no valid UTF-8.
     write_file_durably(meta_path(backup_id, "-coffer.json"),
                        object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");

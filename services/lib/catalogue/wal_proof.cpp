@@ -89,7 +89,7 @@ class Proof {
         if (label_value(info_.backup_label, "BACKUP FROM: ") != "primary") return;
         const std::uint64_t reach = std::min(end_reach, info_.end_xlog.value - info_.begin_xlog.value);
         bool found = false;
-        wal::read_records(source_, Lsn{info_.end_xlog.value - reach}, kinds_, [&](const wal::RecordView& record) {
+        require_read(Lsn{info_.end_xlog.value - reach}, [&](const wal::RecordView& record) {
             const auto data = record.main_data();
             found |= record.rmid == wal::rm_xlog && (record.info & kind_mask) == backup_end && data &&
                      first_lsn(*data) == info_.begin_xlog;
@@ -102,7 +102,7 @@ class Proof {
     template <typename Fits>
     [[nodiscard]] bool has_checkpoint(Lsn at, const Fits& fits) const {
         bool found = false;
-        wal::read_records(source_, at, kinds_, [&](const wal::RecordView& record) {
+        require_read(at, [&](const wal::RecordView& record) {
             const std::uint8_t kind = record.info & kind_mask;
             const auto data = record.main_data();
             found = record.start == at && record.rmid == wal::rm_xlog &&
@@ -110,6 +110,19 @@ class Proof {
             return false;
         });
         return found;
+    }
+
+    // To where the handler wants no more; what is damaged or missing before that proves nothing.
+    void require_read(Lsn from, const wal::RecordHandler& handler) const {
+        const wal::ReadEnd end = wal::read_records(source_, from, kinds_, handler);
+        if (end.reason == wal::ReadEnd::Reason::handler) return;
+        const std::string name = wal::Segment{info_.timeline, end.next_segment}.name(info_.xlog_segment_size);
+        if (end.reason == wal::ReadEnd::Reason::missing)
+            throw Error(ErrorCode::no_such_wal, "WAL that the backup needs is missing", name);
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format("WAL that the backup needs is damaged, {}", end.stopped ? end.stopped->what : "it ends early"),
+            name, "see errors/ and the server's pg_wal for a good copy, and put it into incoming/");
     }
 
     [[nodiscard]] std::optional<wal::HeldFile> find(const wal::Segment& segment) const {

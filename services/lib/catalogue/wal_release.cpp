@@ -16,11 +16,6 @@ TimelineId timeline_of(std::string_view name) {
     return timeline;
 }
 
-bool needs_wal(const RemainingBackup& backup) {
-    // A record that cannot be read may be that of a good backup.
-    return backup.info.status != BackupStatus::failed || backup.info.unreadable || backup.files_kept;
-}
-
 // And joins those that overlap.
 void put_in_order(std::vector<std::pair<std::string, std::string>>& ranges) {
     std::sort(ranges.begin(), ranges.end());
@@ -36,6 +31,11 @@ void put_in_order(std::vector<std::pair<std::string, std::string>>& ranges) {
 }
 
 }  // namespace
+
+bool needs_wal(const RemainingBackup& backup) {
+    // A record that cannot be read may be that of a good backup.
+    return backup.info.status != BackupStatus::failed || backup.info.unreadable || backup.files_kept;
+}
 
 bool WalRelease::releases(std::string_view name) const {
     const wal::FileKind kind = wal::kind_of(name);

@@ -34,6 +34,8 @@ struct WalRelease {
     [[nodiscard]] bool releases(std::string_view name) const;
 };
 
+// Is any WAL kept for it? Not for one that FAILED, unless its files are there or its record cannot be read.
+bool needs_wal(const RemainingBackup& backup);
 // What none of these backups needs. nullopt: nothing may go.
 std::optional<WalRelease> wal_released(const std::vector<RemainingBackup>& remaining);
 // What a deleted one alone needed. nullopt: nothing may go. remaining: without the deleted one, in any order.

@@ -1,5 +1,6 @@
 #include "lib/image/file_parts.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +60,19 @@ void copy_begin(int from, int to, std::uint64_t size, const Path& path) {
 
 Path replacement_of(const Path& path) {
     return path.parent_path() / (".coffer." + path.filename().string());
+}
+
+UniqueFd open_replacement(const Path& path, mode_t mode, int old, std::uint64_t keep) {
+    const Path replacement = replacement_of(path);
+    ::unlink(replacement.c_str());
+    UniqueFd fd = files().open(replacement, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    try {
+        copy_begin(old, fd.get(), keep, path);
+    } catch (...) {
+        ::unlink(replacement.c_str());
+        throw;
+    }
+    return fd;
 }
 
 }  // namespace coffer::image

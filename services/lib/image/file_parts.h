@@ -1,5 +1,7 @@
 #pragma once
 // Parts of files, read and copied: what writing an image's files has in common. Thread-safe. Errors: io, no_space.
+#include <sys/types.h>
+
 #include <span>
 
 #include "lib/base/files.h"
@@ -15,5 +17,7 @@ void copy_begin(int from, int to, std::uint64_t size, const Path& path);
 // Where a new file is written that takes the place of a hard link. The name is of no file of PostgreSQL; what a crash
 // leaves of it is surplus to the next backup.
 Path replacement_of(const Path& path);
+// A new file there, open for reading and writing, that begins with so much of the old one.
+UniqueFd open_replacement(const Path& path, mode_t mode, int old, std::uint64_t keep);
 
 }  // namespace coffer::image

@@ -59,12 +59,9 @@ ImageFile::~ImageFile() {
 // From here on what comes is written to a file of its own, which begins with so much of the old one.
 void ImageFile::leave_link(std::uint64_t keep) {
     const UniqueFd old = std::move(fd_);
-    const Path replacement = replacement_of(path_);
-    ::unlink(replacement.c_str());
-    fd_ = files().open(replacement, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode_);
-    replacement_ = replacement;
+    fd_ = open_replacement(path_, mode_, old.get(), keep);
+    replacement_ = replacement_of(path_);
     way_ = Way::fresh;
-    copy_begin(old.get(), fd_.get(), keep, path_);
     written_ += keep;
 }
 

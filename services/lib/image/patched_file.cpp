@@ -91,11 +91,8 @@ void PatchedFile::cut(std::uint64_t size) {
 
 void PatchedFile::leave_link(std::uint64_t keep) {
     const UniqueFd old = std::move(fd_);
-    const Path replacement = replacement_of(path_);
-    ::unlink(replacement.c_str());
-    fd_ = files().open(replacement, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode_);
-    replacement_ = replacement;
-    copy_begin(old.get(), fd_.get(), keep, path_);
+    fd_ = open_replacement(path_, mode_, old.get(), keep);
+    replacement_ = replacement_of(path_);
     written_ += keep;
 }
 

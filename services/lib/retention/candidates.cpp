@@ -86,6 +86,7 @@ Timelines timelines_of(const config::Server& server) {
         if (kind == wal::FileKind::segment || kind == wal::FileKind::partial)
             note(timelines.last_wal, timeline_of(name), entry.path());
     }
+    timelines.gaps = wal::read_gaps(server);
     return timelines;
 }
 

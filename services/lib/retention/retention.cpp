@@ -19,7 +19,12 @@ std::string day_text(WallTime time) {
 class Judge {
   public:
     Judge(const std::vector<Candidate>& backups, const Timelines& timelines, const Policy& policy, WallTime now)
-        : backups_(backups), timelines_(timelines), policy_(policy), now_(now), found_(backups.size()) {}
+        : backups_(backups),
+          timelines_(timelines),
+          policy_(policy),
+          now_(now),
+          found_(backups.size()),
+          orphan_(backups.size()) {}
 
     Decision decide() {
         for (std::size_t i = 0; i < backups_.size(); ++i) found_[i].backup_id = backups_[i].info.backup_id;
@@ -31,8 +36,10 @@ class Judge {
             judge_increments();
         } else {
             without_policy();
+            judge_increments();
         }
         open_wal();
+        tell_wal();
         Decision decision;
         decision.release = policy_.main || policy_.wal_window ? released() : std::nullopt;
         decision.opens_wal = opens_wal_;
@@ -71,8 +78,8 @@ class Judge {
 
     void without_policy() {
         for (std::size_t i = 0; i < backups_.size(); ++i) {
-            if (!is_done(i) || kept(i)) continue;
-            set(i, Verdict::none, "there is no retention_policy, so nothing is deleted");
+            if (kept(i)) continue;
+            set(i, Verdict::none, "there is no retention_policy, so no backup is deleted");
         }
     }
 
@@ -84,6 +91,7 @@ class Judge {
         for (std::size_t i = backups_.size(); i-- > 0;) {
             if (!is_candidate(i)) continue;
             if (kept(i)) {
+                if (!backups_[i].wal_complete) continue;
                 ++places;
                 reached |= backups_[i].keep == Keep::full && reaches(i, current);
             } else if (useless(i)) {
@@ -163,9 +171,10 @@ class Judge {
         const auto oldest_valid = std::find_if(found_.begin(), found_.end(),
                                                [](const Judgement& each) { return each.verdict == Verdict::valid; });
         const auto limit = static_cast<std::size_t>(oldest_valid - found_.begin());
+        const bool any = oldest_valid != found_.end();
         for (std::size_t i = 0; i < backups_.size(); ++i) {
             if (is_done(i)) {
-                if (is_candidate(i) && found_[i].verdict == Verdict::none && oldest_valid != found_.end() && i < limit)
+                if (is_candidate(i) && found_[i].verdict == Verdict::none && any && i < limit)
                     set(i, Verdict::obsolete,
                         "WAL that it needs is missing, and it is older than all that the policy wants");
                 continue;
@@ -173,7 +182,7 @@ class Judge {
             if (kept(i)) continue;
             const bool ended = (info(i).status == BackupStatus::failed && !info(i).unreadable) ||
                                info(i).status == BackupStatus::waiting_for_wals;
-            if (ended && oldest_valid != found_.end() && i < limit) {
+            if (ended && any && i < limit) {
                 set(i, Verdict::obsolete,
                     fmt::format("it is {}, and older than all that the policy wants",
                                 catalogue::name_of(info(i).status)));
@@ -205,11 +214,12 @@ class Judge {
             if (is_candidate(i)) by_id[info(i).backup_id] = i;
             if (info(i).parent().empty() || !is_done(i)) continue;
             const auto full = by_id.find(info(i).parent());
-            if (full == by_id.end()) {
+            orphan_[i] = full == by_id.end();
+            if (orphan_[i]) {
                 set(i, Verdict::none, "the backup that it is an increment of is not there");
                 continue;
             }
-            inherit(i, full->second);
+            if (policy_.main) inherit(i, full->second);
             by_id[info(i).backup_id] = full->second;  // an increment of this one
         }
     }
@@ -241,7 +251,7 @@ class Judge {
     std::optional<std::size_t> find_opener(const Fits& fits) {
         std::optional<std::size_t> opens;
         for (std::size_t i = backups_.size(); i-- > 0;) {
-            if (!is_done(i) || !backups_[i].wal_complete || !fits(i)) continue;
+            if (!is_done(i) || orphan_[i] || !backups_[i].wal_complete || !fits(i)) continue;
             opens = i;
             if (!policy_.wal_window) continue;
             const WallTime point = now_ - *policy_.wal_window;
@@ -268,23 +278,49 @@ class Judge {
         }
         const auto opens = find_opener([this](std::size_t i) { return !found_[i].standalone && !found_[i].goes(); });
         if (!opens) return;
-        opens_wal_ = info(*opens).backup_id;
+        opens_wal_ = behind_gaps(*opens);
         if (!policy_.wal_window) return;
         for (std::size_t i = 0; i < *opens; ++i) {
             if (found_[i].standalone || found_[i].goes() || found_[i].verdict == Verdict::keep_full) continue;
-            if (!is_done(i)) continue;
+            // One whose end is not known yet, or whose record cannot be read, may want everything.
+            if (info(i).unreadable || info(i).begin_wal.empty() || info(i).end_wal.empty()) continue;
+            if (info(i).status == BackupStatus::started || info(i).status == BackupStatus::syncing) continue;
             found_[i].standalone = true;
-            found_[i].why += "; for itself alone, since wal_retention_policy reaches back to backup " + opens_wal_;
+            found_[i].why +=
+                "; for itself alone, since wal_retention_policy reaches back to backup " + info(*opens).backup_id;
         }
     }
 
+    [[nodiscard]] catalogue::RemainingBackup remaining(std::size_t i) const {
+        return {info(i), found_[i].standalone && !backups_[i].leased, backups_[i].files_kept};
+    }
+
     [[nodiscard]] std::optional<catalogue::WalRelease> released() const {
-        std::vector<catalogue::RemainingBackup> remaining;
+        std::vector<catalogue::RemainingBackup> left;
         for (std::size_t i = 0; i < backups_.size(); ++i) {
-            if (found_[i].goes() && !backups_[i].leased) continue;
-            remaining.push_back({info(i), found_[i].standalone && !backups_[i].leased, backups_[i].files_kept});
+            if (!found_[i].goes() || backups_[i].leased) left.push_back(remaining(i));
         }
-        return catalogue::wal_released(remaining);
+        return catalogue::wal_released(left);
+    }
+
+    void tell_wal() {
+        for (std::size_t i = 0; i < backups_.size(); ++i) {
+            const catalogue::RemainingBackup backup = remaining(i);
+            if (found_[i].goes() || !catalogue::needs_wal(backup)) continue;
+            found_[i].wal = backup.standalone ? WalKept::own : WalKept::all;
+        }
+    }
+
+    // Told to people: WAL that never came is not behind any backup that began before it.
+    [[nodiscard]] std::string behind_gaps(std::size_t opens) const {
+        for (std::size_t i = opens; i < backups_.size(); ++i) {
+            if (!is_done(i) || orphan_[i] || !backups_[i].wal_complete || found_[i].goes()) continue;
+            const bool before_gap = std::any_of(timelines_.gaps.begin(), timelines_.gaps.end(), [&](const auto& gap) {
+                return gap.timeline >= info(i).timeline && gap.to > info(i).begin_xlog;
+            });
+            if (!before_gap) return info(i).backup_id;
+        }
+        return {};
     }
 
     void note_change(WallTime at) {
@@ -297,6 +333,7 @@ class Judge {
     const Policy& policy_;
     const WallTime now_;
     std::vector<Judgement> found_;
+    std::vector<bool> orphan_;  // increments of Barman's without what they are increments of
     std::string opens_wal_;
     std::optional<WallTime> next_change_;
 };

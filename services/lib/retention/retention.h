@@ -23,6 +23,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/catalogue/wal_release.h"
 #include "lib/retention/policy.h"
+#include "lib/wal/gaps.h"
 #include "lib/wal/timeline_history.h"
 
 namespace coffer::retention {
@@ -40,16 +41,20 @@ struct Candidate {
 struct Timelines {
     std::map<TimelineId, wal::TimelinePath> paths;  // of each whose history is held; 1 needs none
     std::map<TimelineId, WallTime> last_wal;        // when the newest WAL of each was written
+    std::vector<wal::WalGap> gaps;                  // what never came
 };
 
 enum class Verdict { none, valid, potentially_obsolete, obsolete, keep_full, keep_standalone, tier };
+
+enum class WalKept { none, own, all };  // own: from the backup's begin to its end
 
 struct Judgement {
     std::string backup_id;
     Verdict verdict = Verdict::none;
     std::string tier;         // "MONTHLY"
     bool standalone = false;  // of WAL it needs what lies between its begin and its end only
-    std::string why;          // a sentence for people, without a full stop
+    WalKept wal = WalKept::none;
+    std::string why;  // a sentence for people, without a full stop
 
     [[nodiscard]] bool goes() const noexcept { return verdict == Verdict::obsolete; }
     [[nodiscard]] std::string status() const;  // "VALID", "OBSOLETE*", "KEEP:FULL", "TIER:MONTHLY", "-"

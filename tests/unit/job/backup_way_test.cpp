@@ -3,6 +3,7 @@
 #include <CppUTest/TestHarness.h>
 
 #include "lib/base/error.h"
+#include "tests/unit/lib/wal/server_fixture.h"
 
 using namespace coffer;
 using namespace coffer::job;
@@ -20,21 +21,11 @@ bool contains(const std::string& text, std::string_view part) {
 }  // namespace
 
 TEST_GROUP(BackupWay) {
-    Path directory;
-    config::Server server;
+    test::ServerFixture place;
+    config::Server& server = place.server;
     ServerFacts facts;
     BackupInfo backup;
     void setup() override {
-        char name[] = "/tmp/coffer-way-XXXXXX";
-        directory = ::mkdtemp(name);
-        server.name = "main";
-        server.backup_directory = directory;
-        server.basebackups_directory = directory / "base";
-        server.wals_directory = directory / "wals";
-        server.incoming_wals_directory = directory / "incoming";
-        server.streaming_wals_directory = directory / "streaming";
-        server.errors_directory = directory / "errors";
-        catalogue::Catalogue(server).create_directories();
         facts.version = backup.version = 170002;
         facts.summarize_wal = facts.page_format_known = true;
         backup.systemid = 7;
@@ -44,9 +35,6 @@ TEST_GROUP(BackupWay) {
         backup.begin_xlog = Lsn{0x3000028};
         backup.begin_wal = "000000020000000000000003";
         facts.summaries = {{2, Lsn{0x2000028}, Lsn{0x3000028}}};
-    }
-    void teardown() override {
-        std::filesystem::remove_all(directory);
     }
 
     // One that can be built on, but for what change does to it.

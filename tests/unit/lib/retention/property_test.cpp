@@ -102,8 +102,14 @@ class Life {
             if (due) back_up(eventful);
         }
         if (eventful && chance(0.02)) toggle_keep();
-        for (Candidate& backup : backups_) backup.leased = eventful && chance(0.01);
+        std::vector<std::pair<Candidate, bool>> read;  // and whether it led to the present before
+        for (Candidate& backup : backups_) {
+            backup.leased = eventful && chance(0.01);
+            if (backup.leased) read.emplace_back(backup, leads_to(backup, moments_.back()));
+        }
         apply();
+        for (const auto& [backup, led] : read)
+            CHECK_TEXT(!led || leads_to(backup, moments_.back()), "WAL behind a backup that is being read is gone");
         check_promises();
     }
 

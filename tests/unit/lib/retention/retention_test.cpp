@@ -113,6 +113,59 @@ TEST(Retention, ABackupThatLacksWalCountsForNothing) {
     STRCMP_EQUAL("- - - - -", statuses("REDUNDANCY 1").c_str());
 }
 
+// It cannot be restored, so it must not stand in for one that can.
+TEST(Retention, AKeptBackupThatLacksWalTakesNobodysPlace) {
+    add_daily(3, 1);
+    backups[2].keep = Keep::full;
+    STRCMP_EQUAL("OBSOLETE OBSOLETE KEEP:FULL", statuses("REDUNDANCY 1").c_str());
+    backups[2].wal_complete = false;
+    STRCMP_EQUAL("OBSOLETE VALID KEEP:FULL", statuses("REDUNDANCY 1").c_str());
+}
+
+TEST(Retention, WhatFailedOrWaitsDoesNotHoldTheWalWindowOpen) {
+    add_daily(10, 1);
+    for (const BackupStatus status : {BackupStatus::failed, BackupStatus::waiting_for_wals}) {
+        backups[1].info.status = status;
+        for (const char* const policy : {"", "RECOVERY WINDOW OF 12 MONTHS"}) {
+            const Decision decision = decide(sample_policy(policy, 0, "", days(2)));
+            CHECK(!decision.backups[1].goes());
+            CHECK(!decision.release->releases(sample_segment(21)));  // its own
+            CHECK(decision.release->releases(sample_segment(22)));
+            CHECK(!decision.release->releases(sample_segment(80)));
+        }
+    }
+    backups[1].info.status = BackupStatus::started;  // it may want everything yet
+    CHECK(!decide(sample_policy("", 0, "", days(2))).release->releases(sample_segment(22)));
+}
+
+TEST(Retention, AnIncrementWithoutItsFullBackupOpensNothing) {
+    add_daily(5, 1);
+    backups[2].info.unknown["parent_backup_id"] = "20200101T000000";
+    const Decision decision = decide(sample_policy("RECOVERY WINDOW OF 30 DAYS", 0, "", days(2)));
+    STRCMP_EQUAL("-", decision.backups[2].status().c_str());
+    STRCMP_EQUAL(backups[1].info.backup_id.c_str(), decision.opens_wal.c_str());
+    CHECK(!decision.release->releases(sample_segment(25)));
+}
+
+TEST(Retention, SaysOfNoBackupThatItLeadsOverAGap) {
+    add_daily(5, 1);
+    timelines.gaps = {{1, Lsn{25 * sample_size.bytes()}, Lsn{28 * sample_size.bytes()}}};
+    STRCMP_EQUAL(backups[2].info.backup_id.c_str(),
+                 decide(sample_policy("RECOVERY WINDOW OF 30 DAYS")).opens_wal.c_str());
+    timelines.gaps = {{1, Lsn{55 * sample_size.bytes()}, Lsn{58 * sample_size.bytes()}}};
+    STRCMP_EQUAL("", decide(sample_policy("RECOVERY WINDOW OF 30 DAYS")).opens_wal.c_str());
+}
+
+TEST(Retention, TellsWhatWalIsKeptForEach) {
+    add_daily(5, 1);
+    backups[0].keep = Keep::standalone;
+    backups[1].info.status = BackupStatus::failed;
+    backups[1].files_kept = false;
+    const Decision decision = decide(sample_policy("REDUNDANCY 2"));
+    const WalKept expected[] = {WalKept::own, WalKept::none, WalKept::none, WalKept::all, WalKept::all};
+    for (std::size_t i = 0; i < backups.size(); ++i) CHECK(decision.backups[i].wal == expected[i]);
+}
+
 TEST(Retention, ReleasesWalBeforeTheOldestThatStays) {
     add_daily(4, 1);
     backups[0].keep = Keep::standalone;

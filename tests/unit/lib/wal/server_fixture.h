@@ -19,8 +19,10 @@ class ServerFixture {
         server.wals_directory = root_ / "wals";
         server.incoming_wals_directory = root_ / "incoming";
         server.streaming_wals_directory = root_ / "streaming";
-        for (const Path& path :
-             {server.wals_directory, server.incoming_wals_directory, server.streaming_wals_directory}) {
+        server.basebackups_directory = root_ / "base";
+        server.errors_directory = root_ / "errors";
+        for (const Path& path : {server.wals_directory, server.incoming_wals_directory, server.streaming_wals_directory,
+                                 server.errors_directory, server.basebackups_directory, server.meta_directory()}) {
             std::filesystem::create_directories(path);
         }
     }

@@ -1,0 +1,275 @@
+#include "lib/verify/backup_check.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "lib/base/error.h"
+#include "lib/base/parallel.h"
+#include "lib/catalogue/catalogue.h"
+#include "lib/catalogue/wal_proof.h"
+#include "lib/image/manifest.h"
+#include "lib/image/page_checksum.h"
+#include "lib/verify/file_digest.h"
+#include "lib/wal/holdings.h"
+#include "lib/wal/proof.h"
+
+namespace coffer::verify {
+namespace {
+
+constexpr std::size_t piece = 1 << 20;
+constexpr std::size_t most_blocks = 1000;
+
+// Not of the backup, and nobody's loss: what pg_verifybackup leaves out as well.
+bool is_left_out(std::string_view path) {
+    return path == "backup_manifest" || path == "pg_wal" || path.starts_with("pg_wal/") || path == "recovery.signal" ||
+           path == "standby.signal";
+}
+
+class Check {
+  public:
+    Check(const config::Server& server, const catalogue::BackupInfo& backup, const Control& control)
+        : server_(server), backup_(backup), control_(control), catalogue_(server) {}
+
+    Report run() {
+        refuse_other_formats();
+        const bool known = read_manifest();
+        find_files(known);
+        std::uint64_t total = 0;
+        for (const Wanted& file : wanted_) total += file.expected.size;
+        if (control_.begin) control_.begin(total);
+        run_parallel(wanted_.size(), control_.jobs, [this](std::size_t i) { look_at(wanted_[i]); });
+        check_wal();
+        std::sort(report_.findings.begin(), report_.findings.end(),
+                  [](const Finding& a, const Finding& b) { return a.path < b.path; });
+        report_.files = wanted_.size();
+        report_.bytes = bytes_;
+        report_.pages = pages_;
+        return std::move(report_);
+    }
+
+  private:
+    struct Wanted {
+        image::ManifestFile expected;
+        bool in_manifest = false;
+    };
+
+    void refuse_other_formats() const {
+        if (!backup_.parent().empty()) {
+            throw Error(ErrorCode::not_supported, "an increment of Barman's cannot be verified by itself",
+                        backup_.backup_id, "let Barman verify it, or pg_combinebackup it and verify the result");
+        }
+        if (std::filesystem::is_directory(catalogue_.data_path(backup_.backup_id) / "global")) return;
+        throw Error(ErrorCode::not_supported, "the backup is no plain data directory",
+                    catalogue_.data_path(backup_.backup_id).string(),
+                    "backups in tar format, and those whose files are gone, cannot be verified");
+    }
+
+    // Tablespaces lie beside the data directory, whatever their links say.
+    [[nodiscard]] Path place_of(const std::string& path) const {
+        constexpr std::string_view spaces = "pg_tblspc/";
+        if (!path.starts_with(spaces)) return catalogue_.data_path(backup_.backup_id) / path;
+        return catalogue_.backup_path(backup_.backup_id) / path.substr(spaces.size());
+    }
+
+    bool read_manifest() {
+        const Path manifest = catalogue_.data_path(backup_.backup_id) / "backup_manifest";
+        if (!std::filesystem::exists(manifest)) {
+            // PostgreSQL sends one with every base backup that it is asked for.
+            if (backup_.mode == "postgres") {
+                find("backup_manifest", "is missing");
+            } else {
+                report_.notes.emplace_back("the backup has no manifest: only its pages are looked at");
+            }
+            return false;
+        }
+        try {
+            const auto head = image::read_manifest(manifest, [this](const image::ManifestFile& file) {
+                if (is_left_out(file.path)) return;
+                (void)FileDigest(file.algorithm);
+                wanted_.push_back({file, true});
+            });
+            if (head.system_identifier && backup_.systemid != 0 && *head.system_identifier != backup_.systemid)
+                find("backup_manifest", "is that of another cluster");
+            return true;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt) throw;
+            find("backup_manifest", error.fact());
+            wanted_.clear();
+            return false;
+        }
+    }
+
+    // What is there and not in the manifest; or, without one, everything.
+    void find_files(bool known) {
+        std::unordered_set<std::string> names;
+        for (const Wanted& file : wanted_) names.insert(file.expected.path);
+        const auto take = [&](const std::string& path, std::uint64_t size) {
+            if (is_left_out(path) || names.count(path) != 0) return;
+            if (known) return find(path, "is not in the manifest");
+            wanted_.push_back({{path, size, {}, {}, {}}, false});
+        };
+        walk(catalogue_.data_path(backup_.backup_id), "", take);
+        for (const auto& entry : std::filesystem::directory_iterator(catalogue_.backup_path(backup_.backup_id))) {
+            const std::string name = entry.path().filename().string();
+            const bool space = entry.is_directory() && !entry.is_symlink() &&
+                               name.find_first_not_of("0123456789") == std::string::npos;
+            if (space) walk(entry.path(), "pg_tblspc/" + name + "/", take);
+        }
+    }
+
+    template <typename Take>
+    void walk(const Path& root, const std::string& prefix, const Take& take) const {
+        check_canceled();
+        for (auto entry = std::filesystem::recursive_directory_iterator(root);
+             entry != std::filesystem::recursive_directory_iterator(); ++entry) {
+            const std::string path = prefix + entry->path().lexically_relative(root).string();
+            if (path == "pg_wal") entry.disable_recursion_pending();
+            if (entry->is_symlink()) {
+                if (!path.starts_with("pg_tblspc/") && path != "pg_wal") take(path, 0);
+            } else if (!entry->is_directory()) {
+                take(path, entry->file_size());
+            }
+        }
+    }
+
+    void look_at(const Wanted& file) {
+        check_canceled();
+        const std::string& name = file.expected.path;
+        const Path path = place_of(name);
+        const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        if (!fd) {
+            if (errno == ENOENT || errno == ENOTDIR) return find(name, "is missing");
+            if (errno == ELOOP) return find(name, "is no file");
+            throw Error::from_errno(errno, "cannot open file", path.string());
+        }
+        struct stat status {};
+        if (::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot look at file", path.string());
+        if (!S_ISREG(status.st_mode)) return find(name, "is no file");
+        const auto size = static_cast<std::uint64_t>(status.st_size);
+        if (file.in_manifest && size != file.expected.size)
+            return find(name, fmt::format("has {} bytes, {} in the manifest", size, file.expected.size));
+        read(fd.get(), path, file);
+    }
+
+    void read(int fd, const Path& path, const Wanted& file) {
+        ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        FileDigest digest(file.expected.algorithm);
+        const auto first = backup_.data_checksums ? image::first_block_of(file.expected.path) : std::nullopt;
+        image::PageChecker pages(first.value_or(0), backup_.begin_xlog);
+        std::vector<std::byte> buffer(piece);
+        for (;;) {
+            check_canceled();
+            const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) {
+                // A file system that keeps checksums says so of damage.
+                if (errno == EIO) return find(file.expected.path, "cannot be read: its file system says it is damaged");
+                throw Error::from_errno(errno, "cannot read file", path.string());
+            }
+            if (got == 0) break;
+            const ByteSpan bytes(buffer.data(), static_cast<std::size_t>(got));
+            digest.add(bytes);
+            if (first) pages.add(bytes);
+            const std::uint64_t done = bytes_ += bytes.size();
+            if (control_.advance) control_.advance(done);
+        }
+        pages_ += pages.checked();
+        Finding finding{file.expected.path, {}, damaged_blocks(pages)};
+        const bool other = !digest.none() && digest.text() != file.expected.checksum;
+        if (!other && finding.blocks.empty()) return;
+        finding.what = other ? "has not the checksum that is in the manifest"
+                             : "has damaged pages, and had them when it was copied";
+        const std::lock_guard lock(mutex_);
+        report_.findings.push_back(std::move(finding));
+    }
+
+    // Of the file.
+    [[nodiscard]] std::vector<std::uint32_t> damaged_blocks(const image::PageChecker& pages) const {
+        std::vector<std::uint32_t> blocks;
+        const auto add = [&](const image::SuspectPage& page) {
+            if (blocks.size() < most_blocks) blocks.push_back(page.block % image::blocks_per_segment);
+        };
+        for (const image::SuspectPage& page : pages.suspects()) add(page);
+        for (const image::SuspectPage& page : pages.newer()) {
+            if (page.lsn > backup_.end_xlog) add(page);
+        }
+        std::sort(blocks.begin(), blocks.end());
+        return blocks;
+    }
+
+    void check_wal() {
+        wal::KnownSystem known;
+        if (backup_.systemid != 0) known.system_identifier = backup_.systemid;
+        known.major_version = backup_.version / 10000;
+        for (const wal::Segment& segment : backup_.required_segments()) {
+            check_canceled();
+            const std::string name = segment.name(backup_.xlog_segment_size);
+            const auto held = wal::find_now(server_, name, true);
+            if (!held) {
+                find(name, "is missing, and the backup needs it");
+            } else if (held->place == wal::Place::archive && !is_sound(*held, known)) {
+                find(name, "is damaged, and the backup needs it");
+            } else {
+                ++report_.wal_files;
+            }
+        }
+        if (backup_.status != catalogue::BackupStatus::done) return;
+        try {
+            catalogue::prove_wal(server_, backup_);
+        } catch (const Error& error) {
+            // What is damaged or missing has been found already.
+            if (error.code() == ErrorCode::corrupt || error.code() == ErrorCode::no_such_wal) return;
+            if (error.code() != ErrorCode::server_mismatch) throw;
+            find(backup_.begin_wal, error.fact());
+        }
+    }
+
+    [[nodiscard]] bool is_sound(const wal::HeldFile& held, const wal::KnownSystem& known) const {
+        try {
+            return wal::is_sound(held.path, backup_.xlog_segment_size, known);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::corrupt) throw;
+            return false;
+        }
+    }
+
+    void find(const std::string& path, std::string what) {
+        const std::lock_guard lock(mutex_);
+        report_.findings.push_back({path, std::move(what), {}});
+    }
+
+    void check_canceled() const {
+        if (control_.canceled && control_.canceled())
+            throw Error(ErrorCode::canceled, "the verification was canceled", backup_.backup_id);
+    }
+
+    const config::Server& server_;
+    const catalogue::BackupInfo& backup_;
+    const Control& control_;
+    const catalogue::Catalogue catalogue_;
+    std::vector<Wanted> wanted_;
+    std::mutex mutex_;
+    Report report_;
+    std::atomic<std::uint64_t> bytes_{0}, pages_{0};
+};
+
+}  // namespace
+
+Report check_backup(const config::Server& server, const catalogue::BackupInfo& backup, const Control& control) {
+    try {
+        return Check(server, backup, control).run();
+    } catch (const std::filesystem::filesystem_error& error) {
+        throw Error::from_errno(error.code().value(), "cannot look at", error.path1().string());
+    }
+}
+
+}  // namespace coffer::verify
