@@ -68,7 +68,11 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
                     keep_backup(*server, backup, target);
                     return true;
                 },
-                [](Pending& reply, const bool&) { reply.answer(); });
+                [view](Pending& reply, const bool&) {
+                    // What was seen of it while it was being noted found the backup locked.
+                    if (view->server != nullptr) view->server->retention().apply();
+                    reply.answer();
+                });
         });
     object.later_method(
         "ApplyRetention", {"flags"}, "ast", {"backups", "wal_files_removed"}, Access::act,

@@ -9,12 +9,24 @@ Command get_wal_command() {
 }
 
 const std::vector<Command>& all_commands() {
-    static const std::vector<Command> commands{
-        list_servers_command(), show_servers_command(), status_command(),      check_command(),
-        backup_command(),       list_backups_command(), show_backup_command(), list_files_command(),
-        restore_command(),      delete_command(),       keep_command(),        expire_command(),
-        why_command(),          get_wal_command(),      switch_wal_command(),  replication_status_command(),
-        diagnose_command()};
+    static const std::vector<Command> commands{list_servers_command(),
+                                               show_servers_command(),
+                                               status_command(),
+                                               check_command(),
+                                               backup_command(),
+                                               list_backups_command(),
+                                               show_backup_command(),
+                                               list_files_command(),
+                                               restore_command(),
+                                               delete_command(),
+                                               verify_backup_command(),
+                                               keep_command(),
+                                               expire_command(),
+                                               why_command(),
+                                               get_wal_command(),
+                                               switch_wal_command(),
+                                               replication_status_command(),
+                                               diagnose_command()};
     return commands;
 }
 
