@@ -8,6 +8,7 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/config/config.h"
 #include "lib/verify/backup_check.h"
+#include "lib/verify/make_manifest.h"
 #include "services/job/foreground.h"
 #include "services/job/progress.h"
 
@@ -21,6 +22,7 @@ constexpr OptionSpec options[] = {
     {"backup", Kind::positional, "backup: ID, name, latest or oldest"},
     {"jobs", Kind::text, "read with this many threads (default: parallel_jobs, at least 2)"},
     {"json", Kind::flag, "print the result as JSON"},
+    {"make_manifest", Kind::flag, "write the manifest of a backup that has none, instead"},
 };
 
 constexpr std::size_t most_printed = 1000;
@@ -78,6 +80,17 @@ JobResult run_verify(const JobRequest& request, ProgressReporter& progress) {
     std::vector<std::string> warnings;
     const auto held = lease(server, backup.backup_id, warnings);
 
+    if (request.options.flag("make_manifest")) {
+        progress.phase("manifest", "reading the backup");
+        const std::uint64_t count =
+            verify::make_manifest(server, backup, threads(request.options, server), stop_asked(request.stop_fd));
+        progress.end_line();
+        const std::string text =
+            fmt::format("Backup manifest for backup '{}' successfully generated for server {}: {} files",
+                        backup.backup_id, server.name, count);
+        print(request.options.flag("json") ? json{{"_INFO", {text}}}.dump(4) : text);
+        return {backup.backup_id, {}};
+    }
     verify::Control control;
     control.jobs = threads(request.options, server);
     control.canceled = stop_asked(request.stop_fd);

@@ -1,9 +1,11 @@
 """verify-backup finds what is damaged in a backup at rest, by file and block, and agrees with pg_verifybackup."""
+import json
 import os
 
 import pytest
 
 from lib import pgroots
+from lib.barman import barman
 from test_images import data, extra, protect
 
 
@@ -78,6 +80,40 @@ def test_a_damaged_manifest_and_one_that_is_gone(box, backup):
     assert list(found) == ["backup_manifest"] and not postgres_says(box, backup)
     os.unlink(manifest)
     assert damaged(box, backup)["backup_manifest"][0] == "is missing"
+
+
+def test_a_backup_gets_the_manifest_that_it_lacks(box, backup):
+    refused = box.cofferctl("generate-manifest", "main", backup, check=False)
+    assert refused.returncode == 1 and "has a manifest already" in refused.stderr
+    os.unlink(data(box, backup, "backup_manifest"))
+    told = box.cofferctl("generate-manifest", "main", backup).stdout
+    assert f"Backup manifest for backup '{backup}' successfully generated" in told
+    assert damaged(box, backup) == {} and postgres_says(box, backup)
+    flip(data(box, backup, "PG_VERSION"), 0)
+    assert list(damaged(box, backup)) == ["PG_VERSION"] and not postgres_says(box, backup)
+
+
+def test_a_new_cluster_is_not_pointed_at_an_archive_in_use(primary, box, backup):
+    """In Barman's words."""
+    def both(*options):
+        told = [call(*options) for call in (ask_coffer, ask_barman)]
+        assert (told[0].returncode, told[0].stdout, told[0].stderr) == (told[1].returncode, told[1].stdout, told[1].stderr)
+        return told[0].returncode
+
+    def ask_coffer(*options):
+        return box.cofferctl(*options, check=False)
+
+    def ask_barman(*options):
+        return barman(box, *options, check=False)
+
+    primary.query("select pg_logical_emit_message(false, 'test', 'something')")
+    box.wait_archived("main", primary.value("select pg_walfile_name(pg_switch_wal())"))
+    assert both("check-wal-archive", "main") == 1
+    assert both("check-wal-archive", "main", "--timeline", "1") == 1
+    assert both("check-wal-archive", "main", "--timeline", "2") == 0
+    for options in ((), ("--timeline", "2")):
+        told = [json.loads(call("-f", "json", "check-wal-archive", "main", *options).stdout) for call in (ask_coffer, ask_barman)]
+        assert told[0] == told[1]
 
 
 def test_wal_that_the_backup_needs_is_looked_at(primary, box, backup):

@@ -20,6 +20,8 @@ const std::vector<Command>& all_commands() {
                                                restore_command(),
                                                delete_command(),
                                                verify_backup_command(),
+                                               generate_manifest_command(),
+                                               check_wal_archive_command(),
                                                keep_command(),
                                                expire_command(),
                                                why_command(),

@@ -15,6 +15,8 @@ Command list_files_command();
 Command restore_command();
 Command delete_command();
 Command verify_backup_command();
+Command generate_manifest_command();
+Command check_wal_archive_command();
 Command keep_command();
 Command expire_command();
 Command why_command();

@@ -70,7 +70,7 @@ class Catalogue {
     // Deletes a backup, in an instant and durably: a marker makes it invisible. Its tree and its record are still to be
     // removed by finish_removals(). Throws busy while it is written or read, refused when kept, below
     // minimum_redundancy, or needed by an incremental backup of Barman's.
-    void mark_removed(std::string_view backup_id) const;
+    void mark_removed(const std::string& backup_id) const;
     // Removes the trees and the records of what is marked, which may take minutes. Returns their IDs. One that somebody
     // else is about to remove is left.
     std::vector<std::string> finish_removals() const;
@@ -83,6 +83,7 @@ class Catalogue {
     [[nodiscard]] Path meta_path(std::string_view backup_id, std::string_view suffix) const;
     bool fail_if_abandoned(const std::string& backup_id) const;
     void remove_marked(std::string_view backup_id) const;
+    void check_removable(const BackupInfo& info, const std::vector<BackupInfo>& all) const;
 
     const config::Server& server_;
 };

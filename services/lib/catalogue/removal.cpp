@@ -99,12 +99,15 @@ std::vector<std::string> Catalogue::fail_abandoned() const {
 }
 
 void Catalogue::check_removable(const BackupInfo& info) const {
+    check_removable(info, backups());
+}
+
+void Catalogue::check_removable(const BackupInfo& info, const std::vector<BackupInfo>& all) const {
     if (keep_of(info.backup_id) != Keep::none) {
         throw Error(ErrorCode::refused, "the backup is kept", info.backup_id,
                     "release it first: cofferctl keep --release " + server_.name + " " + info.backup_id);
     }
     if (!counts(info)) return;
-    const std::vector<BackupInfo> all = backups();
     const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), counts));
     if (left > server_.minimum_redundancy) return;
     throw Error(
@@ -113,16 +116,21 @@ void Catalogue::check_removable(const BackupInfo& info) const {
         info.backup_id, "take another backup first, or lower minimum_redundancy");
 }
 
-void Catalogue::mark_removed(std::string_view backup_id) const {
-    const BackupInfo info = get(backup_id);
-    const BackupLock lock(server_, info.backup_id);
-    check_removable(info);
-    for (const BackupInfo& other : backups()) {
-        if (other.parent() != info.backup_id) continue;
-        throw Error(ErrorCode::refused, "an incremental backup needs it: " + other.backup_id, info.backup_id,
+void Catalogue::mark_removed(const std::string& backup_id) const {
+    const BackupLock lock(server_, backup_id);
+    const std::vector<BackupInfo> all = backups();
+    const auto info =
+        std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.backup_id == backup_id; });
+    if (info == all.end()) {
+        throw Error(ErrorCode::no_such_backup, fmt::format("server {} has no backup {}", server_.name, backup_id));
+    }
+    check_removable(*info, all);
+    for (const BackupInfo& other : all) {
+        if (other.parent() != backup_id) continue;
+        throw Error(ErrorCode::refused, "an incremental backup needs it: " + other.backup_id, backup_id,
                     "delete that one first");
     }
-    write_file_durably(meta_path(info.backup_id, delete_suffix), "");
+    write_file_durably(meta_path(backup_id, delete_suffix), "");
     kill_point("catalogue.remove.marked");
 }
 

@@ -1,7 +1,6 @@
 #include "lib/catalogue/wal_release.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "lib/catalogue/catalogue.h"
 
@@ -9,12 +8,6 @@ namespace coffer::catalogue {
 namespace {
 
 constexpr std::size_t segment_digits = 24;
-
-TimelineId timeline_of(std::string_view name) {
-    TimelineId timeline = 0;
-    std::from_chars(name.data(), name.data() + 8, timeline, 16);
-    return timeline;
-}
 
 // And joins those that overlap.
 void put_in_order(std::vector<std::pair<std::string, std::string>>& ranges) {
@@ -43,7 +36,7 @@ bool WalRelease::releases(std::string_view name) const {
         return false;
     }
     const std::string_view segment = name.substr(0, segment_digits);
-    const TimelineId timeline = timeline_of(segment);
+    const TimelineId timeline = wal::timeline_of(segment);
     if (std::count(protected_timelines.begin(), protected_timelines.end(), timeline) != 0) return false;
     if (segment >= before) return false;
     // The ranges are in order and apart from one another: only the last that begins before it may hold it.
@@ -78,8 +71,8 @@ std::optional<WalRelease> wal_released(const std::vector<RemainingBackup>& remai
     put_in_order(release.needed);
     for (const RemainingBackup& backup : remaining) {
         if (!needs_wal(backup) || backup.standalone) continue;
-        const TimelineId timeline = timeline_of(backup.info.begin_wal);
-        if (timeline != timeline_of(release.before)) release.protected_timelines.push_back(timeline);
+        const TimelineId timeline = wal::timeline_of(backup.info.begin_wal);
+        if (timeline != wal::timeline_of(release.before)) release.protected_timelines.push_back(timeline);
     }
     return release;
 }

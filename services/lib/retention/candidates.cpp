@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
@@ -16,14 +15,6 @@ namespace {
 
 constexpr std::uint64_t most_history = 1 << 20;
 constexpr std::size_t folder_digits = 16;
-
-// 0: the name does not begin with one.
-TimelineId timeline_of(std::string_view name) {
-    TimelineId timeline = 0;
-    if (name.size() < 8) return 0;
-    const auto end = std::from_chars(name.data(), name.data() + 8, timeline, 16);
-    return end.ptr == name.data() + 8 ? timeline : 0;
-}
 
 // What has been streamed counts, whole or not: a backup is DONE when its end is durable here, wherever it lies.
 bool is_complete(const config::Server& server, const catalogue::BackupInfo& info, const HasWal& has_wal) {
@@ -64,7 +55,7 @@ Timelines timelines_of(const config::Server& server) {
     std::error_code absent;
     for (const auto& entry : std::filesystem::directory_iterator(server.wals_directory, absent)) {
         const std::string name = entry.path().filename().string();
-        const TimelineId timeline = timeline_of(name);
+        const TimelineId timeline = wal::timeline_of(name);
         if (timeline == 0) continue;
         if (wal::kind_of(name) == wal::FileKind::history) {
             read_history(timelines, entry.path(), timeline);
@@ -76,7 +67,7 @@ Timelines timelines_of(const config::Server& server) {
     for (const auto& [timeline, folder] : last_folders) {
         Path newest;
         for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
-            if (timeline_of(entry.path().filename().string()) == timeline) newest = std::max(newest, entry.path());
+            if (wal::timeline_of(entry.path().filename().string()) == timeline) newest = std::max(newest, entry.path());
         }
         if (!newest.empty()) note(timelines.last_wal, timeline, newest);
     }
@@ -84,7 +75,7 @@ Timelines timelines_of(const config::Server& server) {
         const std::string name = entry.path().filename().string();
         const wal::FileKind kind = wal::kind_of(name);
         if (kind == wal::FileKind::segment || kind == wal::FileKind::partial)
-            note(timelines.last_wal, timeline_of(name), entry.path());
+            note(timelines.last_wal, wal::timeline_of(name), entry.path());
     }
     timelines.gaps = wal::read_gaps(server);
     return timelines;

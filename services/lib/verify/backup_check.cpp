@@ -14,10 +14,10 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
-#include "lib/catalogue/catalogue.h"
 #include "lib/catalogue/wal_proof.h"
 #include "lib/image/manifest.h"
 #include "lib/image/page_checksum.h"
+#include "lib/verify/backup_files.h"
 #include "lib/verify/file_digest.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/proof.h"
@@ -28,19 +28,12 @@ namespace {
 constexpr std::size_t piece = 1 << 20;
 constexpr std::size_t most_blocks = 1000;
 
-// Not of the backup, and nobody's loss: what pg_verifybackup leaves out as well.
-bool is_left_out(std::string_view path) {
-    return path == "backup_manifest" || path == "pg_wal" || path.starts_with("pg_wal/") || path == "recovery.signal" ||
-           path == "standby.signal";
-}
-
 class Check {
   public:
     Check(const config::Server& server, const catalogue::BackupInfo& backup, const Control& control)
-        : server_(server), backup_(backup), control_(control), catalogue_(server) {}
+        : server_(server), backup_(backup), control_(control), files_(server, backup) {}
 
     Report run() {
-        refuse_other_formats();
         const bool known = read_manifest();
         find_files(known);
         std::uint64_t total = 0;
@@ -62,26 +55,8 @@ class Check {
         bool in_manifest = false;
     };
 
-    void refuse_other_formats() const {
-        if (!backup_.parent().empty()) {
-            throw Error(ErrorCode::not_supported, "an increment of Barman's cannot be verified by itself",
-                        backup_.backup_id, "let Barman verify it, or pg_combinebackup it and verify the result");
-        }
-        if (std::filesystem::is_directory(catalogue_.data_path(backup_.backup_id) / "global")) return;
-        throw Error(ErrorCode::not_supported, "the backup is no plain data directory",
-                    catalogue_.data_path(backup_.backup_id).string(),
-                    "backups in tar format, and those whose files are gone, cannot be verified");
-    }
-
-    // Tablespaces lie beside the data directory, whatever their links say.
-    [[nodiscard]] Path place_of(const std::string& path) const {
-        constexpr std::string_view spaces = "pg_tblspc/";
-        if (!path.starts_with(spaces)) return catalogue_.data_path(backup_.backup_id) / path;
-        return catalogue_.backup_path(backup_.backup_id) / path.substr(spaces.size());
-    }
-
     bool read_manifest() {
-        const Path manifest = catalogue_.data_path(backup_.backup_id) / "backup_manifest";
+        const Path manifest = files_.manifest();
         if (!std::filesystem::exists(manifest)) {
             // PostgreSQL sends one with every base backup that it is asked for.
             if (backup_.mode == "postgres") {
@@ -113,38 +88,18 @@ class Check {
         std::unordered_set<std::string> names;
         for (const Wanted& file : wanted_) names.insert(file.expected.path);
         const auto take = [&](const std::string& path, std::uint64_t size) {
-            if (is_left_out(path) || names.count(path) != 0) return;
+            check_canceled();
+            if (names.count(path) != 0) return;
             if (known) return find(path, "is not in the manifest");
             wanted_.push_back({{path, size, {}, {}, {}}, false});
         };
-        walk(catalogue_.data_path(backup_.backup_id), "", take);
-        for (const auto& entry : std::filesystem::directory_iterator(catalogue_.backup_path(backup_.backup_id))) {
-            const std::string name = entry.path().filename().string();
-            const bool space = entry.is_directory() && !entry.is_symlink() &&
-                               name.find_first_not_of("0123456789") == std::string::npos;
-            if (space) walk(entry.path(), "pg_tblspc/" + name + "/", take);
-        }
-    }
-
-    template <typename Take>
-    void walk(const Path& root, const std::string& prefix, const Take& take) const {
-        check_canceled();
-        for (auto entry = std::filesystem::recursive_directory_iterator(root);
-             entry != std::filesystem::recursive_directory_iterator(); ++entry) {
-            const std::string path = prefix + entry->path().lexically_relative(root).string();
-            if (path == "pg_wal") entry.disable_recursion_pending();
-            if (entry->is_symlink()) {
-                if (!path.starts_with("pg_tblspc/") && path != "pg_wal") take(path, 0);
-            } else if (!entry->is_directory()) {
-                take(path, entry->file_size());
-            }
-        }
+        files_.for_each(take);
     }
 
     void look_at(const Wanted& file) {
         check_canceled();
         const std::string& name = file.expected.path;
-        const Path path = place_of(name);
+        const Path path = files_.place_of(name);
         const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
         if (!fd) {
             if (errno == ENOENT || errno == ENOTDIR) return find(name, "is missing");
@@ -255,7 +210,7 @@ class Check {
     const config::Server& server_;
     const catalogue::BackupInfo& backup_;
     const Control& control_;
-    const catalogue::Catalogue catalogue_;
+    const BackupFiles files_;
     std::vector<Wanted> wanted_;
     std::mutex mutex_;
     Report report_;
@@ -265,11 +220,7 @@ class Check {
 }  // namespace
 
 Report check_backup(const config::Server& server, const catalogue::BackupInfo& backup, const Control& control) {
-    try {
-        return Check(server, backup, control).run();
-    } catch (const std::filesystem::filesystem_error& error) {
-        throw Error::from_errno(error.code().value(), "cannot look at", error.path1().string());
-    }
+    return Check(server, backup, control).run();
 }
 
 }  // namespace coffer::verify

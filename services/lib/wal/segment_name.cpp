@@ -72,4 +72,11 @@ std::string archive_folder_of(std::string_view name) {
     return kind_of(name) == FileKind::history ? std::string() : std::string(name.substr(0, 16));
 }
 
+TimelineId timeline_of(std::string_view name) noexcept {
+    TimelineId timeline = 0;
+    if (name.size() < 8) return 0;
+    const auto end = std::from_chars(name.data(), name.data() + 8, timeline, 16);
+    return end.ptr == name.data() + 8 ? timeline : 0;
+}
+
 }  // namespace coffer::wal

@@ -45,6 +45,8 @@ struct Segment {
 enum class FileKind { segment, partial, history, backup_label, temporary, unknown };
 // By the name alone: "…", "….partial", "TTTTTTTT.history", "….OOOOOOOO.backup", "….tmp" or leading dot, anything else.
 FileKind kind_of(std::string_view name) noexcept;
+// By the eight digits that every name of WAL begins with; 0 where they are none.
+TimelineId timeline_of(std::string_view name) noexcept;
 // "00000002.history"
 std::string history_name(TimelineId timeline);
 // The folder below wals/ where Barman keeps a segment or backup label: the first 16 digits; "" for history files.
