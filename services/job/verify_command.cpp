@@ -11,6 +11,7 @@
 #include "lib/verify/make_manifest.h"
 #include "services/job/foreground.h"
 #include "services/job/progress.h"
+#include "services/job/restore_report.h"
 
 namespace coffer::job {
 namespace {
@@ -26,6 +27,10 @@ constexpr OptionSpec options[] = {
 };
 
 constexpr std::size_t most_printed = 1000;
+
+class Damaged : public Error {
+    using Error::Error;
+};
 
 std::string line_of(const verify::Finding& finding) {
     std::string line = finding.path + " " + finding.what;
@@ -70,7 +75,7 @@ void note(const catalogue::Catalogue& catalogue, const std::string& backup_id, W
     }
 }
 
-JobResult run_verify(const JobRequest& request, ProgressReporter& progress) {
+JobResult verify_now(const JobRequest& request, ProgressReporter& progress) {
     const Clock clock;
     const MonotonicTime began = clock.monotonic();
     const config::Config config = config::load(config::find_config_file(request.config));
@@ -111,9 +116,21 @@ JobResult run_verify(const JobRequest& request, ProgressReporter& progress) {
         if (report.findings.empty()) print(summary(backup, report, seconds));
     }
     if (report.findings.empty()) return {backup.backup_id, {}};
-    throw Error(
-        ErrorCode::corrupt, summary(backup, report, seconds), {},
+    throw Damaged(
+        ErrorCode::corrupt, summary(backup, report, seconds), std::string(),
         "take another backup, which reads every page again with --full, and restore from another one until then");
+}
+
+// With --json an error is an object on standard output as well; damage has been told there already.
+JobResult run_verify(const JobRequest& request, ProgressReporter& progress) {
+    try {
+        return verify_now(request, progress);
+    } catch (const Damaged&) {
+        throw;
+    } catch (const Error& error) {
+        if (request.options.flag("json")) print(error_json(error.full_text()));
+        throw;
+    }
 }
 
 }  // namespace

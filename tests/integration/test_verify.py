@@ -93,6 +93,14 @@ def test_a_backup_gets_the_manifest_that_it_lacks(box, backup):
     assert list(damaged(box, backup)) == ["PG_VERSION"] and not postgres_says(box, backup)
 
 
+def test_what_cannot_be_verified_is_told_in_json_too(box, backup):
+    os.rename(data(box, backup, "global"), data(box, backup, "elsewhere"))
+    for command in ("verify-backup", "generate-manifest"):
+        refused = box.cofferctl("-f", "json", command, "main", backup, check=False)
+        assert refused.returncode == 1
+        assert "no plain data directory" in json.loads(refused.stdout)["_ERROR"][0]
+
+
 def test_a_new_cluster_is_not_pointed_at_an_archive_in_use(primary, box, backup):
     """In Barman's words."""
     def both(*options):

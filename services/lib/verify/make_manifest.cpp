@@ -10,6 +10,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/image/file_parts.h"
 #include "lib/image/manifest_writer.h"
 #include "lib/verify/backup_files.h"
 #include "lib/verify/file_digest.h"
@@ -58,6 +59,9 @@ std::uint64_t make_manifest(const config::Server& server, const catalogue::Backu
         throw Error(ErrorCode::refused, "the backup has a manifest already", manifest.string(),
                     "cofferctl verify-backup holds the backup against it");
     }
+    // What a crash left of an earlier attempt is no file of the backup.
+    const Path temporary = manifest.parent_path() / ".coffer.new_manifest";
+    for (const Path& left : {temporary, image::replacement_of(temporary)}) files().unlink(left);
     std::vector<image::ManifestFile> found;
     backup_files.for_each([&](const std::string& path, std::uint64_t) { found.push_back({path, 0, {}, {}, {}}); });
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
@@ -65,10 +69,11 @@ std::uint64_t make_manifest(const config::Server& server, const catalogue::Backu
                  [&](std::size_t i) { describe(backup_files.place_of(found[i].path), found[i], canceled); });
 
     const bool named = backup.version / 10000 >= first_with_identifier && backup.systemid != 0;
-    image::ManifestWriter writer(manifest, named ? std::optional(backup.systemid) : std::nullopt);
+    image::ManifestWriter writer(temporary, named ? std::optional(backup.systemid) : std::nullopt);
     for (const image::ManifestFile& file : found) writer.add(file);
     (void)writer.finish({{backup.timeline, backup.begin_xlog, backup.end_xlog}});
-    files().sync(files().open(manifest, O_RDONLY).get(), manifest);
+    files().sync(files().open(temporary, O_RDONLY).get(), temporary);
+    files().rename(temporary, manifest);
     files().sync_directory(manifest.parent_path());
     return found.size();
 }
