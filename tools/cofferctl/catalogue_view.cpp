@@ -43,9 +43,12 @@ std::vector<std::string> names_asked_for(const std::vector<BackupInfo>& backups)
 }  // namespace
 
 CatalogueView::CatalogueView(const config::Server& server)
-    : server_(server),
-      backups_(catalogue::Catalogue(server).backups()),
-      wal_(wal::xlogdb_path(server), names_asked_for(backups_)) {}
+    : server_(server), backups_(catalogue::Catalogue(server).backups()) {}
+
+const wal::XlogTally& CatalogueView::wal() const {
+    if (!wal_) wal_.emplace(wal::xlogdb_path(server_), names_asked_for(backups_));
+    return *wal_;
+}
 
 const BackupInfo* CatalogueView::previous(const BackupInfo& backup) const {
     const BackupInfo* found = nullptr;
@@ -69,9 +72,9 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
     const BackupInfo* following = next(backup);
     const std::string end = end_of_timeline(backup);
     const bool same = following != nullptr && following->end_wal < end && following->end_wal > backup.end_wal;
-    const wal::XlogTally::Sum within = wal_.within(backup.begin_wal, backup.end_wal);
-    const wal::XlogTally::Sum after = wal_.after(backup.end_wal, same ? following->end_wal : end);
-    figures.last = wal_.within(backup.begin_wal.substr(0, 8), end).last;
+    const wal::XlogTally::Sum within = wal().within(backup.begin_wal, backup.end_wal);
+    const wal::XlogTally::Sum after = wal().after(backup.end_wal, same ? following->end_wal : end);
+    figures.last = wal().within(backup.begin_wal.substr(0, 8), end).last;
     figures.within_files = within.files;
     figures.within_bytes = within.bytes;
     figures.after_files = after.files;
@@ -91,7 +94,7 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
 
 const retention::Decision& CatalogueView::decision() const {
     if (decision_) return *decision_;
-    const auto has_wal = [this](const std::string& name) { return wal_.has(name); };
+    const auto has_wal = [this](const std::string& name) { return wal().has(name); };
     const auto situation = retention::situation_of(server_, backups_, has_wal);
     decision_ = retention::decide(situation.backups, situation.timelines, retention::policy_of(server_), Clock().now());
     return *decision_;

@@ -38,7 +38,7 @@ class CatalogueView {
     [[nodiscard]] const catalogue::BackupInfo* next(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] WalFigures wal_of(const catalogue::BackupInfo& backup) const;
     // Everything in the archive.
-    [[nodiscard]] wal::XlogTally::Sum all_wal() const { return wal_.all(); }
+    [[nodiscard]] wal::XlogTally::Sum all_wal() const { return wal().all(); }
     // What the retention policy decides of these backups at this moment (lib/retention): looked at once.
     [[nodiscard]] const retention::Decision& decision() const;
     [[nodiscard]] const retention::Judgement& judgement_of(const catalogue::BackupInfo& backup) const;
@@ -52,7 +52,9 @@ class CatalogueView {
   private:
     const config::Server& server_;
     std::vector<catalogue::BackupInfo> backups_;
-    wal::XlogTally wal_;
+    // Read when it is asked for: a list of IDs does not need it.
+    [[nodiscard]] const wal::XlogTally& wal() const;
+    mutable std::optional<wal::XlogTally> wal_;
     mutable std::optional<retention::Decision> decision_;
 };
 

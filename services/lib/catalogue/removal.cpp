@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/subvolume.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/catalogue/removal_room.h"
 
 namespace coffer::catalogue {
 namespace {
@@ -48,6 +49,8 @@ bool is_unfinished(const BackupInfo& info) {
 
 Catalogue::Claim Catalogue::claim_backup_id(const Clock& clock) const {
     make_directories_durably(server_.basebackups_directory);
+    make_directories_durably(server_.meta_directory());
+    keep_removal_room(server_);
     auto second = std::chrono::floor<std::chrono::seconds>(clock.now());
     for (int attempt = 0; attempt < most_collisions; ++attempt, second += std::chrono::seconds(1)) {
         const std::string id = id_at(second);
@@ -117,7 +120,8 @@ void Catalogue::check_removable(const BackupInfo& info, const std::vector<Backup
 }
 
 void Catalogue::mark_removed(const std::string& backup_id) const {
-    const BackupLock lock(server_, backup_id);
+    std::optional<BackupLock> lock;
+    with_removal_room(server_, [&] { lock.emplace(server_, backup_id); });
     const std::vector<BackupInfo> all = backups();
     const auto info =
         std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.backup_id == backup_id; });
@@ -130,7 +134,7 @@ void Catalogue::mark_removed(const std::string& backup_id) const {
         throw Error(ErrorCode::refused, "an incremental backup needs it: " + other.backup_id, backup_id,
                     "delete that one first");
     }
-    write_file_durably(meta_path(backup_id, delete_suffix), "");
+    with_removal_room(server_, [&] { write_file_durably(meta_path(backup_id, delete_suffix), ""); });
     kill_point("catalogue.remove.marked");
 }
 
@@ -162,9 +166,11 @@ std::vector<std::string> Catalogue::finish_removals() const {
             ids.push_back(name.substr(0, 15));
     }
     for (const std::string& id : ids) {
-        const auto lock = LockFile::try_lock(backup_lock_path(server_, id), LockFile::Mode::exclusive);
-        if (!lock) continue;
         try {
+            std::optional<LockFile> lock;
+            with_removal_room(
+                server_, [&] { lock = LockFile::try_lock(backup_lock_path(server_, id), LockFile::Mode::exclusive); });
+            if (!lock) continue;
             remove_marked(id);
             log_info("the files of backup {} of server {} are removed", id, server_.name);
             finished.push_back(id);
@@ -172,6 +178,7 @@ std::vector<std::string> Catalogue::finish_removals() const {
             log_warning("the files of backup {} of server {} are not all removed: {}", id, server_.name, error.what());
         }
     }
+    keep_removal_room(server_);
     return finished;
 }
 

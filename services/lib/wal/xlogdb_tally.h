@@ -41,19 +41,31 @@ class XlogTally {
     [[nodiscard]] bool has(std::string_view name) const;
 
   private:
+    // What a sum tells of one line.
+    struct Mark {
+        char name[24], modified[31];
+        std::uint8_t modified_size = 0;
+        void set(const XlogEntry& entry);
+        [[nodiscard]] std::string_view name_text() const { return {name, sizeof name}; }
+        [[nodiscard]] std::string_view modified_text() const { return {modified, modified_size}; }
+    };
     // Class 2i+1 is the name i itself, class 2i what lies before it (and behind the one before).
     struct Class {
         std::uint64_t files = 0, bytes = 0;
-        char first[24], last[24];
-        std::int64_t first_modified = 0, last_modified = 0;  // microseconds
+        Mark first, last;  // by name
+    };
+    struct Before {
+        std::uint64_t files = 0, bytes = 0;
     };
     void add(const XlogEntry& entry);
+    void sum_up();
     [[nodiscard]] std::size_t place_of(std::string_view name) const;
     [[nodiscard]] Sum sum(std::size_t from_class, std::size_t to_class) const;  // both included
 
     std::vector<std::string> names_;  // in order
     std::vector<Class> classes_;
-    std::size_t next_ = 0;  // while reading: the name that the last line was before, or was
+    std::vector<Before> before_;  // of each class, what those before it have; and the whole
+    std::size_t next_ = 0;        // while reading: the name that the last line was before, or was
 };
 
 }  // namespace coffer::wal

@@ -82,3 +82,17 @@ TEST(XlogTally, ReadsOnAcrossPieces) {
     LONGS_EQUAL(20000, tally.all().files);
     LONGS_EQUAL(18900, tally.after(name(100), name(19000)).files);
 }
+
+TEST(XlogTally, NamesTheFirstAndTheLastOfWhateverIsAskedFor) {
+    write(line(1, 1) + line(2, 2) + line(7, 3) + line(9, 4));
+    const XlogTally tally(file, {name(3), name(5), name(7), name(8)});
+    LONGS_EQUAL(0, tally.within(name(3), name(5)).files);
+    STRCMP_EQUAL("", tally.within(name(3), name(5)).last.c_str());
+    const XlogTally::Sum seven = tally.within(name(5), name(8));
+    STRCMP_EQUAL(name(7).c_str(), seven.first.c_str());
+    STRCMP_EQUAL(name(7).c_str(), seven.last.c_str());
+    CHECK(seven.first_modified == WallTime(std::chrono::milliseconds(1007250)));
+    LONGS_EQUAL(0, tally.after(name(7), name(8)).files);
+    STRCMP_EQUAL(name(9).c_str(), tally.all().last.c_str());
+    CHECK(tally.all().first_modified == WallTime(std::chrono::milliseconds(1001250)));
+}
