@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t upload_step = 1 << 16;
 
+}  // namespace
+
 std::string without_increment_lines(const std::string& label) {
     std::string text;
     for (std::size_t begin = 0; begin < label.size();) {
@@ -26,8 +28,6 @@ std::string without_increment_lines(const std::string& label) {
     }
     return text;
 }
-
-}  // namespace
 
 ReceivedFiles files_of_manifest(const Path& manifest) {
     ReceivedFiles found;

@@ -18,6 +18,9 @@ ReceivedFiles files_of_manifest(const Path& manifest);
 // UPLOAD_MANIFEST. conn: in replication mode, to PostgreSQL 17 or later. Throws what the server says.
 void upload_manifest(pg::PgConn& conn, const Path& manifest);
 
+// A backup_label without the lines that make PostgreSQL ask for the backups before.
+std::string without_increment_lines(const std::string& label);
+
 // To be called when all was received and held against the server's manifest: takes the lines that make it incremental
 // out of backup_label, and writes the manifest that the whole image has. Returns its checksum.
 std::string finish_increments(const TreeWriter& writer);

@@ -35,10 +35,15 @@ void TarReader::Free::operator()(archive* reader) const noexcept {
     archive_read_free(reader);
 }
 
-TarReader::TarReader(Pull pull)
+TarReader::TarReader(Pull pull, Form form)
     : source_(std::make_unique<Source>(Source{std::move(pull), {}})), archive_(archive_read_new()) {
     if (!archive_) throw std::bad_alloc();
     archive_read_support_format_tar(archive_.get());
+    if (form == Form::any_compression) {
+        check(archive_read_support_filter_gzip(archive_.get()), "this system cannot read gzip");
+        check(archive_read_support_filter_lz4(archive_.get()), "this system cannot read lz4");
+        check(archive_read_support_filter_zstd(archive_.get()), "this system cannot read zstd");
+    }
     const auto read = [](archive* reader, void* data, const void** buffer) noexcept -> la_ssize_t {
         auto& source = *static_cast<Source*>(data);
         try {

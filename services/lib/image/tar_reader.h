@@ -33,7 +33,9 @@ class TarReader {
     // call that wanted the bytes.
     using Pull = std::function<ByteSpan()>;
 
-    explicit TarReader(Pull pull);  // pulls the first piece already
+    // Of archives that are files: what they are compressed with (gzip, lz4, zstd) is found from their first bytes.
+    enum class Form { plain, any_compression };
+    explicit TarReader(Pull pull, Form form = Form::plain);  // pulls the first piece already
 
     // The next member; what was not read of the one before is skipped. nullopt at the end.
     std::optional<Member> next();

@@ -53,9 +53,11 @@ const BackupInfo& choose_automatically(const std::vector<BackupInfo>& backups, c
 const BackupInfo& choose_backup(const std::vector<BackupInfo>& backups, std::string_view wanted,
                                 const RestoreTarget& target, const OnTimeline& on_timeline) {
     if (wanted == "auto") return choose_automatically(backups, target, on_timeline);
-    const bool latest = wanted == "latest" || wanted == "last" || wanted == "latest-full" || wanted == "last-full";
-    if (latest) {
-        const auto found = std::find_if(backups.rbegin(), backups.rend(), done);
+    const bool full = wanted == "latest-full" || wanted == "last-full";
+    if (full || wanted == "latest" || wanted == "last") {
+        const auto found = std::find_if(backups.rbegin(), backups.rend(), [full](const BackupInfo& backup) {
+            return done(backup) && (!full || backup.parent().empty());
+        });
         if (found != backups.rend()) return *found;
     } else if (wanted == "oldest" || wanted == "first") {
         const auto found = std::find_if(backups.begin(), backups.end(), done);

@@ -6,8 +6,10 @@
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
+#include "lib/restore/fitness.h"
 #include "lib/restore/manifest_check.h"
 #include "lib/restore/new_tablespaces.h"
+#include "lib/restore/unpack.h"
 
 namespace coffer::restore {
 namespace {
@@ -24,7 +26,11 @@ Plan with_real_paths(Plan plan) {
 class Execution {
   public:
     Execution(const Plan& plan, const config::Server& server, const ExecuteControl& control)
-        : given_(plan), plan_(with_real_paths(plan)), server_(server), control_(control) {
+        : given_(plan),
+          plan_(with_real_paths(plan)),
+          server_(server),
+          control_(control),
+          configuration_(plan.configuration) {
         copy_.owner = plan.owner;
         copy_.jobs = control.jobs;
         copy_.canceled = control.canceled;
@@ -50,7 +56,7 @@ class Execution {
         phase("copy", "copying the backup", plan_.bytes());
         std::vector<Tree> trees = plan_.tablespace_trees;
         trees.push_back(plan_.data);
-        copy_trees(trees, copy_);
+        plan_.chain_of_backups.empty() ? copy_trees(trees, copy_) : unpack_backup();
         kill_point("job.restore.tree");
         link_tablespaces();
         write_settings();
@@ -139,6 +145,15 @@ class Execution {
         }
     }
 
+    void unpack_backup() {
+        unpack({plan_.chain_of_backups, plan_.destination, plan_.tablespace_trees,
+                [this](const std::string& path) { return left_out(path, plan_.tablespaces_moved); }},
+               copy_);
+        if (!in_tar_format(plan_.backup)) return;
+        configuration_ = examine_configuration(plan_.destination, plan_.backup);
+        warnings_.insert(warnings_.end(), configuration_.warnings.begin(), configuration_.warnings.end());
+    }
+
     void link_tablespaces() const {
         make_directory(at("pg_tblspc"), plan_.owner);
         for (const TablespaceTarget& tablespace : given_.tablespaces) {
@@ -156,10 +171,22 @@ class Execution {
         return {path, error ? 0 : size, false, {}};
     }
 
-    void write_settings() const {
-        const std::string existing = read_file(plan_.data.source / "postgresql.auto.conf", 16ULL << 20).value_or("");
+    // What the server had in postgresql.auto.conf.
+    [[nodiscard]] std::string take_settings() const {
+        constexpr std::uint64_t largest = 16ULL << 20;
+        if (!plan_.chain_of_backups.empty()) {
+            std::string unpacked = read_file(at("postgresql.auto.conf"), largest).value_or("");
+            std::filesystem::remove(at("postgresql.auto.conf"));
+            return unpacked;
+        }
+        std::string existing = read_file(plan_.data.source / "postgresql.auto.conf", largest).value_or("");
         require_same(plan_.data, apart("postgresql.auto.conf"), existing.size(), crc32c(as_byte_span(existing)), copy_);
-        write(at("postgresql.auto.conf"), auto_conf(plan_.settings, existing, plan_.configuration.main_file));
+        return existing;
+    }
+
+    void write_settings() const {
+        const std::string existing = take_settings();
+        write(at("postgresql.auto.conf"), auto_conf(plan_.settings, existing, configuration_.main_file));
         write(at(plan_.target.standby_mode ? "standby.signal" : "recovery.signal"), "");
         if (!std::filesystem::exists(at("backup_label"))) write(at("backup_label"), plan_.backup.backup_label);
     }
@@ -176,8 +203,8 @@ class Execution {
     // The marker goes first: should power fail in between, PostgreSQL still does not start without pg_control.
     void finish() {
         const Path directory = at("global");
-        const Path temporary = directory / ".pg_control.tmp";
-        copy_file(plan_.data, apart("global/pg_control"), temporary, copy_);
+        const Path temporary = at(hidden_control_file);
+        if (plan_.chain_of_backups.empty()) copy_file(plan_.data, apart(control_file), temporary, copy_);
         files().sync(files().open(temporary, O_RDONLY).get(), temporary);
         files().unlink(at(unfinished_marker));
         files().sync_directory(plan_.destination);
@@ -190,6 +217,7 @@ class Execution {
     const Plan plan_;
     const config::Server& server_;
     const ExecuteControl& control_;
+    ConfigurationReport configuration_;
     CopyControl copy_;
     std::atomic<std::uint64_t> done_{0};
     std::vector<std::string> warnings_;

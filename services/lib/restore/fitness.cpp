@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "lib/base/error.h"
+#include "lib/restore/backup_chain.h"
 
 namespace coffer::restore {
 namespace {
@@ -55,21 +56,17 @@ constexpr std::array<std::string_view, 8> emptied_directories{"pg_wal/",      "p
 void require_fit(const BackupInfo& backup, const Path& data_path, bool damage_allowed,
                  std::vector<std::string>& warnings) {
     require_finished(backup, damage_allowed, warnings);
-    if (given(backup, "parent_backup_id")) {
-        throw Error(ErrorCode::not_supported, "an incremental backup of Barman cannot be restored here",
-                    backup.backup_id, "restore it with barman, or choose a full one");
+    if (given(backup, "encryption") || given(backup, "snapshots_info")) {
+        throw Error(ErrorCode::not_supported, "an encrypted or snapshot backup of Barman cannot be restored here",
+                    backup.backup_id, "restore it with barman, or choose another");
     }
-    if (given(backup, "compression") || given(backup, "encryption") || given(backup, "snapshots_info")) {
-        throw Error(ErrorCode::not_supported,
-                    "a compressed, encrypted or snapshot backup of Barman cannot be restored here", backup.backup_id,
-                    "restore it with barman, or choose another");
-    }
+    const bool tar = in_tar_format(backup);
     for (const char* file : {"PG_VERSION", "global/pg_control"}) {
-        if (std::filesystem::is_regular_file(data_path / file)) continue;
+        if (tar || std::filesystem::is_regular_file(data_path / file)) continue;
         throw Error(ErrorCode::corrupt, "a file that every data directory has is not in the backup",
                     (data_path / file).string(), "choose another backup");
     }
-    if (!std::filesystem::exists(data_path / "backup_label") && backup.backup_label.empty()) {
+    if (!tar && !std::filesystem::exists(data_path / "backup_label") && backup.backup_label.empty()) {
         throw Error(ErrorCode::corrupt,
                     "the backup has no backup_label, without which PostgreSQL would not recover it rightly",
                     (data_path / "backup_label").string(), "choose another backup");

@@ -155,9 +155,11 @@ class Planner {
     }
 
     void list_files() {
-        const bool moved = std::any_of(plan_.tablespaces.begin(), plan_.tablespaces.end(), [&](const auto& tablespace) {
-            return tablespace.target != original_place(tablespace.oid);
-        });
+        plan_.tablespaces_moved =
+            std::any_of(plan_.tablespaces.begin(), plan_.tablespaces.end(),
+                        [&](const auto& tablespace) { return tablespace.target != original_place(tablespace.oid); });
+        const bool moved = plan_.tablespaces_moved;
+        if (needs_unpacking(plan_.backup)) return list_chain();
         plan_.data =
             list_tree(data_path_, plan_.destination, [&](const std::string& path) { return left_out(path, moved); });
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
@@ -173,6 +175,23 @@ class Planner {
         for (Tree& tree : plan_.tablespace_trees) question.trees.push_back(&tree);
         plan_.verify = expect_from_manifest(question, plan_.warnings);
     }
+
+    void list_chain() {
+        plan_.chain_of_backups = chain_of(catalogue::Catalogue(server_), plan_.backup, request_.verify);
+        plan_.data.source = data_path_;
+        plan_.data.target = plan_.destination;
+        std::vector<Tree*> trees{&plan_.data};
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
+            Tree& tree = plan_.tablespace_trees.emplace_back();
+            tree.target = tablespace.target;
+            tree.prefix = fmt::format("pg_tblspc/{}/", tablespace.oid);
+        }
+        for (Tree& tree : plan_.tablespace_trees) trees.push_back(&tree);
+        estimate(plan_.chain_of_backups, trees);
+        if (!request_.verify)
+            plan_.warnings.emplace_back("the files are not held against the backup manifest (--no-verify)");
+    }
+
     [[nodiscard]] Path original_place(std::uint32_t oid) const {
         for (const catalogue::Tablespace& tablespace : plan_.backup.tablespaces) {
             if (tablespace.oid == oid) return tablespace.location;
@@ -181,9 +200,11 @@ class Planner {
     }
 
     void make_settings() {
-        plan_.configuration = examine_configuration(data_path_, plan_.backup);
-        plan_.warnings.insert(plan_.warnings.end(), plan_.configuration.warnings.begin(),
-                              plan_.configuration.warnings.end());
+        if (!in_tar_format(plan_.backup)) {  // else its files cannot be read before it is unpacked
+            plan_.configuration = examine_configuration(data_path_, plan_.backup);
+            plan_.warnings.insert(plan_.warnings.end(), plan_.configuration.warnings.begin(),
+                                  plan_.configuration.warnings.end());
+        }
         RecoverySettings& settings = plan_.settings;
         settings.target = plan_.target;
         if (!plan_.target.standby_mode) settings.last_transaction = plan_.end.last_transaction;
@@ -224,8 +245,8 @@ class Planner {
         const auto add_tree = [&](const Tree& tree) {
             const auto file = std::find_if(tree.entries.begin(), tree.entries.end(),
                                            [](const TreeEntry& entry) { return !entry.directory && entry.size > 0; });
-            const bool reflink =
-                file != tree.entries.end() && can_reflink(tree.source / file->path, existing_above(tree.target));
+            const bool reflink = plan_.chain_of_backups.empty() && file != tree.entries.end() &&
+                                 can_reflink(tree.source / file->path, existing_above(tree.target));
             std::uint64_t bytes = 0;
             for (const TreeEntry& entry : tree.entries) bytes += reflink ? 512 : (entry.size + 4095) / 4096 * 4096;
             needs.push_back({tree.target, bytes});

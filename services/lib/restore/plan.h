@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/catalogue/catalogue.h"
+#include "lib/restore/backup_chain.h"
 #include "lib/restore/copy.h"
 #include "lib/restore/destination.h"
 #include "lib/restore/recovery_end.h"
@@ -39,7 +40,9 @@ struct Plan {
     Tree data;
     std::vector<TablespaceTarget> tablespaces;
     std::vector<Tree> tablespace_trees;  // in the same order
+    BackupChain chain_of_backups;        // that it is unpacked from; empty: it is a plain data directory
     std::vector<TreeEntry> apart;        // of the data directory, restored in their own ways: see manifest_check.h
+    bool tablespaces_moved = false;      // any of them
     bool verify = true;
     bool reflink = false;      // of the data directory
     bool reads_shared = true;  // reflinked files too, whether or not the file system guards them

@@ -81,3 +81,11 @@ TEST(ChooseBackup, SaysWhyItFindsNone) {
     CHECK(code("auto", until(TargetKind::immediate, "", 0)) == ErrorCode::invalid_argument);
     CHECK_THROWS(Error, choose_backup({}, "latest", {}, [](const BackupInfo&) { return true; }));
 }
+
+TEST(ChooseBackup, LatestFullNeedsNoOther) {
+    std::vector<BackupInfo> chain(backups.begin(), backups.begin() + 3);
+    chain[2].unknown["parent_backup_id"] = chain[1].backup_id;
+    const auto any = [](const BackupInfo&) { return true; };
+    STRCMP_EQUAL("20261103T000000", choose_backup(chain, "latest", {}, any).backup_id.c_str());
+    STRCMP_EQUAL("20261102T000000", choose_backup(chain, "latest-full", {}, any).backup_id.c_str());
+}
