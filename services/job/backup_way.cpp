@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/error.h"
+#include "lib/restore/backup_chain.h"
 
 namespace coffer::job {
 namespace {
@@ -37,6 +38,7 @@ class Judge {
         if (base.systemid != backup_.systemid || base.version / 10000 != backup_.version / 10000)
             return fmt::format("backup {} is of another cluster, or another major version", base.backup_id);
         if (!base.parent().empty()) return fmt::format("backup {} is an incremental one of Barman", base.backup_id);
+        if (restore::in_tar_format(base)) return fmt::format("backup {} is in Barman's tar format", base.backup_id);
         if (!std::filesystem::is_regular_file(catalogue_.data_path(base.backup_id) / "backup_manifest"))
             return fmt::format("backup {} has no manifest", base.backup_id);
         if (base.data_checksums != backup_.data_checksums)

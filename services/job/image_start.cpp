@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/subvolume.h"
 #include "lib/image/clone.h"
+#include "lib/restore/backup_chain.h"
 
 namespace coffer::job {
 namespace {
@@ -51,7 +52,8 @@ class Starter {
 
   private:
     [[nodiscard]] bool is_alike(const BackupInfo& other) const {
-        return other.systemid == backup_.systemid && other.version / 10000 == backup_.version / 10000 &&
+        return !restore::needs_unpacking(other) && other.systemid == backup_.systemid &&
+               other.version / 10000 == backup_.version / 10000 &&
                std::filesystem::is_directory(catalogue_.data_path(other.backup_id));
     }
 
