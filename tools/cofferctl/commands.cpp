@@ -22,6 +22,7 @@ const std::vector<Command>& all_commands() {
                                                verify_backup_command(),
                                                generate_manifest_command(),
                                                check_wal_archive_command(),
+                                               check_archived_wal_range_command(),
                                                keep_command(),
                                                expire_command(),
                                                why_command(),

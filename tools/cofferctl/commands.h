@@ -17,6 +17,7 @@ Command delete_command();
 Command verify_backup_command();
 Command generate_manifest_command();
 Command check_wal_archive_command();
+Command check_archived_wal_range_command();
 Command keep_command();
 Command expire_command();
 Command why_command();
