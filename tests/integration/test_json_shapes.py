@@ -67,12 +67,19 @@ def outer_keys(value, depth):
     return set(value) | {f"{key}.{inner}" for key, each in value.items() for inner in outer_keys(each, depth - 1)}
 
 
+# What Barman 3.20 has and 3.4 has not.
+NEWER = {"main.backup_type"} | {f"main.base_backup_information.{key}" for key in
+                                ("backup_method", "wal_num", "wal_size", "wal_size_bytes")} | \
+    {f"main.catalog_information.{key}" for key in
+     ("chain_size", "children_backup_ids", "parent_backup_id", "root_backup_id")}
+
+
 # How deep Barman's object goes that scripts read, and what only Coffer has.
 @pytest.mark.parametrize("words, depth, more", [
     (["list-server"], 2, set()),
-    (["list-backup", "main"], 2, set()),
+    (["list-backup", "main"], 2, {"main.backup_type"}),
     (["show-backup", "main", "latest"], 3,
-     {"main.data_checksums", "main.system_id"} |
+     NEWER | {"main.data_checksums", "main.system_id"} |
      {f"main.page_information{key}" for key in ("", ".bad_pages", ".bad_pages_total", ".pages_checked",
                                                 ".pages_mended_by_wal")} |
      {f"main.image_information{key}" for key in ("", ".base", ".clone", ".full_read", ".full_read_timestamp", ".received",

@@ -42,6 +42,12 @@ std::vector<std::string> names_asked_for(const std::vector<BackupInfo>& backups)
 
 }  // namespace
 
+std::string_view type_of(const BackupInfo& backup) {
+    if (!backup.parent().empty()) return "incremental";
+    if (backup.mode.find("rsync") != std::string::npos) return "rsync";
+    return backup.mode.find("snapshot") != std::string::npos ? "snapshot" : "full";
+}
+
 CatalogueView::CatalogueView(const config::Server& server)
     : server_(server), backups_(catalogue::Catalogue(server).backups()) {}
 
@@ -114,6 +120,12 @@ std::string CatalogueView::retention_of(const BackupInfo& backup) const {
 
 std::size_t CatalogueView::done_count() const {
     return static_cast<std::size_t>(std::count_if(backups_.begin(), backups_.end(), is_done));
+}
+
+std::size_t CatalogueView::full_count() const {
+    return static_cast<std::size_t>(std::count_if(backups_.begin(), backups_.end(), [](const BackupInfo& backup) {
+        return is_done(backup) && backup.parent().empty();
+    }));
 }
 
 const BackupInfo* CatalogueView::first_done() const {

@@ -26,6 +26,9 @@ struct WalFigures {
     std::string last;  // last segment, empty when none
 };
 
+// Barman's word: "full", "incremental", "rsync", "snapshot".
+std::string_view type_of(const catalogue::BackupInfo& backup);
+
 class CatalogueView {
   public:
     explicit CatalogueView(const config::Server& server);
@@ -46,6 +49,8 @@ class CatalogueView {
     // nothing.
     [[nodiscard]] std::string retention_of(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] std::size_t done_count() const;
+    // Without incremental ones of Barman: what minimum_redundancy is about.
+    [[nodiscard]] std::size_t full_count() const;
     [[nodiscard]] const catalogue::BackupInfo* first_done() const;
     [[nodiscard]] const catalogue::BackupInfo* last_done() const;
 

@@ -200,8 +200,8 @@ void check_catalogue(const config::Server& server, const CatalogueView& view, Wa
                                       [](const auto& b) { return b.status == catalogue::BackupStatus::failed; });
     items.push_back({"failed backups", failed == 0, fmt::format("there are {} failed backups", failed)});
     items.push_back(
-        {"minimum redundancy requirements", view.done_count() >= server.minimum_redundancy,
-         fmt::format("have {} backups, expected at least {}", view.done_count(), server.minimum_redundancy)});
+        {"minimum redundancy requirements", view.full_count() >= server.minimum_redundancy,
+         fmt::format("have {} backups, expected at least {}", view.full_count(), server.minimum_redundancy)});
 }
 
 // Those that a recovery from the newest backup would run into.

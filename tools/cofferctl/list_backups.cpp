@@ -34,7 +34,7 @@ std::string line_of(const std::string& server, const BackupInfo& backup, const W
 }
 
 json json_of(const BackupInfo& backup, const WalFigures& wal, const std::string& retention) {
-    json shown{{"backup_id", backup.backup_id}, {"status", name_of(backup.status)}};
+    json shown{{"backup_id", backup.backup_id}, {"backup_type", type_of(backup)}, {"status", name_of(backup.status)}};
     if (!backup.backup_name.empty()) shown["backup_name"] = backup.backup_name;
     if (!has_figures(backup) || !backup.end_time) return shown;
     const std::uint64_t size = backup.size + wal.within_bytes;
@@ -46,7 +46,9 @@ json json_of(const BackupInfo& backup, const WalFigures& wal, const std::string&
                   {"wal_size", pretty_size(static_cast<double>(wal.after_bytes))},
                   {"wal_size_bytes", wal.after_bytes},
                   {"tablespaces", json::array()}});
-    for (const auto& space : backup.tablespaces) shown["tablespaces"].push_back(space.name + ":" + space.location);
+    for (const auto& space : backup.tablespaces) {
+        shown["tablespaces"].push_back({{"name", space.name}, {"location", space.location}});
+    }
     return shown;
 }
 

@@ -17,22 +17,35 @@ std::vector<std::string> files_of_backup(const config::Server& server, const std
     std::vector<std::string> paths;
     const Path root = catalogue::Catalogue(server).backup_path(backup_id);
     for (const auto& entry : fs::recursive_directory_iterator(root)) {
-        const bool is_directory = entry.is_directory() && !entry.is_symlink();
-        if (!is_directory || (empty_directories && fs::is_empty(entry.path()))) paths.push_back(entry.path().string());
+        const bool link = entry.is_symlink();  // to a tablespace, whose files are listed where they lie
+        if (!entry.is_directory() || (empty_directories && !link && fs::is_empty(entry.path())))
+            paths.push_back(entry.path().string());
     }
     std::sort(paths.begin(), paths.end());
     return paths;
 }
 
-// from the first segment of the backup to the last one needed, or to the last one there is.
+// nullopt: there is no such backup.
+std::optional<wal::Segment> end_of_next(const config::Server& server, const catalogue::BackupInfo& backup) {
+    for (const auto& other : catalogue::Catalogue(server).backups()) {
+        if (other.backup_id <= backup.backup_id || other.status != catalogue::BackupStatus::done) continue;
+        const auto end = wal::Segment::parse(other.end_wal, backup.xlog_segment_size);
+        return other.timeline == backup.timeline ? end : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+// From the first segment of the backup to the last one needed; or, with all, to the last one that the next backup on
+// this timeline needs, or that there is: what Barman counts as the backup's WAL.
 std::vector<std::string> files_of_wal(const config::Server& server, const catalogue::BackupInfo& backup, bool all) {
     std::vector<std::string> paths;
     const auto first = wal::Segment::parse(backup.begin_wal, backup.xlog_segment_size);
-    const auto last = wal::Segment::parse(backup.end_wal, backup.xlog_segment_size);
+    auto last = wal::Segment::parse(backup.end_wal, backup.xlog_segment_size);
     if (!first || !last) return paths;
+    if (all) last = end_of_next(server, backup);
     const auto holdings = wal::Holdings::scan(server, backup.xlog_segment_size);
     for (const auto& [segment, file] : holdings.segments()) {
-        if (segment < *first || (!all && *last < segment)) continue;
+        if (segment < *first || (last && *last < segment)) continue;
         paths.push_back(file.path.string());
     }
     if (all) {

@@ -1,5 +1,6 @@
 // cofferctl show-backup: everything known of one backup.
 #include <fmt/format.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/error.h"
@@ -39,7 +40,12 @@ json base_information(const BackupInfo& backup, const WalFigures& wal, const std
               {"end_lsn", backup.end_xlog.to_string()},
               {"begin_offset", backup.begin_xlog.value & mask},
               {"end_offset", backup.end_xlog.value & mask},
-              {"number_of_workers", 1}};
+              {"number_of_workers", 1},
+              {"backup_method", backup.mode},
+              {"wal_num", wal.within_files}};
+    put_size(base, "wal_size", static_cast<double>(wal.within_bytes));
+    if (const auto found = backup.unknown.find("compression"); found != backup.unknown.end() && found->second != "None")
+        base["compression"] = found->second;
     put_size(base, "disk_usage", static_cast<double>(backup.size));
     put_size(base, "disk_usage_with_wals", static_cast<double>(backup.size + wal.within_bytes));
     const std::uint64_t deduplicated = backup.deduplicated_size > 0 ? backup.deduplicated_size : backup.size;
@@ -76,10 +82,33 @@ json wal_information(const WalFigures& wal) {
     return shown;
 }
 
-json catalog_information(const CatalogueView& view, const BackupInfo& backup) {
+// The incremental backups of Barman's that a backup needs, or that need it.
+json chain_information(const CatalogueView& view, const BackupInfo& backup) {
+    std::map<std::string, std::string> parents;
+    json children;  // null without any
+    for (const BackupInfo& other : view.backups()) {
+        const std::string parent = other.parent();
+        if (parent.empty()) continue;
+        parents[other.backup_id] = parent;
+        if (parent == backup.backup_id) children.push_back(other.backup_id);
+    }
+    std::string root = backup.backup_id;
+    std::size_t size = 1;
+    while (parents.contains(root) && size <= parents.size()) {
+        root = parents[root];
+        ++size;
+    }
+    json chain{{"parent_backup_id", nullptr}, {"root_backup_id", nullptr}, {"children_backup_ids", children}};
+    if (!backup.parent().empty()) chain.update({{"parent_backup_id", backup.parent()}, {"root_backup_id", root}});
+    chain["chain_size"] = size;
+    return chain;
+}
+
+json catalog_information(const CatalogueView& view, const config::Server& server, const BackupInfo& backup) {
     const BackupInfo* previous = view.previous(backup);
     const BackupInfo* next = view.next(backup);
-    return {{"retention_policy", view.retention_of(backup)},
+    const bool enforced = !server.retention_policy.empty() || server.wal_retention_window;
+    return {{"retention_policy", enforced ? view.retention_of(backup) : "not enforced"},
             {"previous_backup", previous != nullptr ? previous->backup_id : "- (this is the oldest base backup)"},
             {"next_backup", next != nullptr ? next->backup_id : "- (this is the latest base backup)"}};
 }
@@ -106,7 +135,7 @@ json image_information(const catalogue::Extra& extra) {
 }
 
 json describe(const CatalogueView& view, const config::Server& server, const BackupInfo& backup) {
-    json shown{{"backup_id", backup.backup_id}, {"status", name_of(backup.status)}};
+    json shown{{"backup_id", backup.backup_id}, {"backup_type", type_of(backup)}, {"status", name_of(backup.status)}};
     const auto extra = catalogue::Catalogue(server).extra(backup.backup_id);
     if (!backup.backup_name.empty()) shown["backup_name"] = backup.backup_name;
     if (!backup.error.empty()) shown["error"] = backup.error;
@@ -122,7 +151,8 @@ json describe(const CatalogueView& view, const config::Server& server, const Bac
                   {"tablespaces", json::array()},
                   {"base_backup_information", base_information(backup, wal, extra)},
                   {"wal_information", wal_information(wal)},
-                  {"catalog_information", catalog_information(view, backup)}});
+                  {"catalog_information", catalog_information(view, server, backup)}});
+    shown["catalog_information"].update(chain_information(view, backup));
     for (const auto& space : backup.tablespaces) {
         shown["tablespaces"].push_back({{"name", space.name}, {"location", space.location}, {"oid", space.oid}});
     }
@@ -217,6 +247,14 @@ void print(Output& out, const std::string& server, const BackupInfo& backup, con
                    {{"Retention Policy", "retention_policy"},
                     {"Previous Backup", "previous_backup"},
                     {"Next Backup", "next_backup"}});
+        if (!backup.parent().empty()) {
+            print_rows(out, 4, shown["catalog_information"],
+                       {{"Root Backup", "root_backup_id"},
+                        {"Parent Backup", "parent_backup_id"},
+                        {"Backup chain size", "chain_size"}});
+        }
+        for (const auto& child : shown["catalog_information"]["children_backup_ids"])
+            out.line("    Child Backup         : " + child.get<std::string>());
     }
     if (shown.contains("image_information")) print_image(out, shown["image_information"]);
     if (shown.contains("page_information")) print_pages(out, backup, shown["page_information"]);

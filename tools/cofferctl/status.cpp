@@ -91,8 +91,8 @@ void add_catalogue(StatusLines& lines, const config::Server& server) {
     lines.add("last_backup", "Last available backup", last != nullptr ? last->backup_id : "None");
     lines.add("image_cloning", "Cloning of backups", image_way(server));
     lines.add("minimum_redundancy", "Minimum redundancy requirements",
-              fmt::format("{} ({}/{})", view.done_count() >= server.minimum_redundancy ? "satisfied" : "FAILED",
-                          view.done_count(), server.minimum_redundancy));
+              fmt::format("{} ({}/{})", view.full_count() >= server.minimum_redundancy ? "satisfied" : "FAILED",
+                          view.full_count(), server.minimum_redundancy));
 }
 
 void add_gap(StatusLines& lines, const config::Server& server) {
