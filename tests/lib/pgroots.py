@@ -27,9 +27,14 @@ def ensure(version):
     """The root of this version, made when it is not there yet; "" for the machine's own."""
     if os.path.exists(f"{_bin(version)}/postgres"):
         return ""
-    root = f"{CACHE}/pg{version}"
+    return ensure_root(f"pg{version}")
+
+
+def ensure_root(name):
+    """A root of pgroot.sh, made when it is not there yet."""
+    root = f"{CACHE}/{name}"
     if not os.path.isdir(root):
-        subprocess.run([os.path.join(os.path.dirname(__file__), "pgroot.sh"), f"pg{version}"], check=True)
+        subprocess.run([os.path.join(os.path.dirname(__file__), "pgroot.sh"), name], check=True)
     return root
 
 
