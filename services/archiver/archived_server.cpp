@@ -29,6 +29,13 @@ wal::KnownSystem known_system(const config::Server& server) {
     return known;
 }
 
+std::shared_ptr<wal::WalArchive> open_archive(const std::shared_ptr<const config::Server>& server, const Clock& clock) {
+    catalogue::Catalogue(*server).create_directories();
+    wal::WalArchive::Settings settings;
+    settings.known_system = [server] { return known_system(*server); };
+    return std::make_shared<wal::WalArchive>(*server, std::move(settings), clock);
+}
+
 }  // namespace
 
 struct ArchivedServer::Opened {
@@ -70,12 +77,8 @@ bool ArchivedServer::has_work() const {
 void ArchivedServer::open() {
     opening_ = true;
     const auto work = [server = server_, &clock = workshop_.clock] {
-        const catalogue::Catalogue catalogue(*server);
-        catalogue.create_directories();
         Opened result;
-        wal::WalArchive::Settings settings;
-        settings.known_system = [server] { return known_system(*server); };
-        result.archive = std::make_shared<wal::WalArchive>(*server, std::move(settings), clock);
+        result.archive = open_archive(server, clock);
         result.error_files = wal::count_errors(*server);
         return result;
     };
@@ -111,6 +114,16 @@ void ArchivedServer::opened(Opened* result, const std::optional<Error>& error) {
     remove_stale_partials();
     retention_.start(archive_);
     look_after_backups();
+}
+
+std::function<std::shared_ptr<wal::WalArchive>()> ArchivedServer::archive_for_call() const {
+    const bool nobody_archives = state_ == "disabled";
+    return [server = server_, archive = archive_, nobody_archives, &clock = workshop_.clock] {
+        if (archive) return archive;
+        if (nobody_archives) return open_archive(server, clock);
+        throw Error(ErrorCode::refused, "the WAL archive is not open", server->name,
+                    "see the server's State and LastError: is its configuration right?");
+    };
 }
 
 void ArchivedServer::offer(const Path& file) {

@@ -54,6 +54,11 @@ class ArchivedServer {
     [[nodiscard]] const std::shared_ptr<wal::WalArchive>& archive() const noexcept {
         return archive_;
     }  // null: not open
+    // For a worker: the archive, or one that is opened for the call alone where nobody archives for this server. The
+    // function throws refused while the archive is not open.
+    [[nodiscard]] std::function<std::shared_ptr<wal::WalArchive>()> archive_for_call() const;
+    // The records of backups have changed otherwise than by what is seen of files.
+    void look_after_backups();
     [[nodiscard]] RetentionKeeper& retention() noexcept { return retention_; }
     [[nodiscard]] const std::string& state() const noexcept { return state_; }
     [[nodiscard]] const std::string& last_error() const noexcept { return last_error_; }
@@ -87,7 +92,6 @@ class ArchivedServer {
     void mind_backups(const FileChange& change);
     [[nodiscard]] bool left_by_streamer(const std::string& segment) const;
     void remove_stale_partials();
-    void look_after_backups();
 
     Workshop workshop_;
     std::shared_ptr<const config::Server> server_;

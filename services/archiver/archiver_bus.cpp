@@ -1,5 +1,7 @@
 #include "services/archiver/archiver_bus.h"
 
+#include "lib/catalogue/completion.h"
+#include "services/archiver/adoption.h"
 #include "services/archiver/catalogue_calls.h"
 
 namespace coffer::archiver {
@@ -28,6 +30,40 @@ void answer_with(Background& background, Pending pending, std::function<T()> wor
     });
 }
 
+void declare_adoption(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
+    object.later_method("AdoptBackup", {"backup", "options"}, "", {}, Access::act,
+                        [view](Pending pending, const std::string& backup, const Options& options) {
+                            bus::OptionReader(options).refuse_rest();
+                            if (!catalogue::is_backup_id(backup))
+                                throw Error(ErrorCode::invalid_argument, "this is no ID of a backup", backup);
+                            ArchivedServer& server = view->get();
+                            server.retention().in_turn<bool>(
+                                [config = server.server(), open = server.archive_for_call(), backup] {
+                                    adopt_backup(*config, *open(), backup);
+                                    return true;
+                                },
+                                [view, pending = std::move(pending)](bool*, const std::optional<Error>& error) mutable {
+                                    if (error) return pending.fail(*error);
+                                    if (view->server != nullptr) view->server->look_after_backups();
+                                    pending.answer();
+                                });
+                        });
+}
+
+void declare_index(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
+    object.later_method(
+        "RebuildIndex", {"options"}, "tta(ss)", {"files", "left_out", "first_left_out"}, Access::act,
+        [view](Pending pending, const Options& options) {
+            bus::OptionReader(options).refuse_rest();
+            view->get().retention().in_turn<RebuiltIndex>(
+                [open = view->get().archive_for_call()] { return rebuild_index(*open()); },
+                [pending = std::move(pending)](RebuiltIndex* rebuilt, const std::optional<Error>& error) mutable {
+                    if (error) return pending.fail(*error);
+                    pending.answer(rebuilt->files, rebuilt->left_out, rebuilt->first_left_out);
+                });
+        });
+}
+
 void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View>& view) {
     object.later_method("ListBackups", {"filter", "offset", "limit"}, "aa{sv}u", {"backups", "total"}, Access::read,
                         [view](Pending pending, const Options& filter, std::uint32_t offset, std::uint32_t limit) {
@@ -47,6 +83,19 @@ void declare_backups(BusObject& object, const std::shared_ptr<ServerObject::View
                                     return get_backup(*server, archive.get(), backup);
                                 },
                                 [](Pending& reply, const Options& options) { reply.answer(options); });
+                        });
+    object.later_method("CheckBackup", {"backup", "options"}, "ss", {"status", "missing_wal"}, Access::act,
+                        [view](Pending pending, const std::string& backup, const Options& options) {
+                            bus::OptionReader(options).refuse_rest();
+                            answer_with<catalogue::Checked>(
+                                *view->background, std::move(pending),
+                                [server = view->get().server(), backup] {
+                                    return catalogue::check_backup(*server,
+                                                                   catalogue::Catalogue(*server).get(backup).backup_id);
+                                },
+                                [](Pending& reply, const catalogue::Checked& checked) {
+                                    reply.answer(std::string(name_of(checked.status)), checked.missing.value_or(""));
+                                });
                         });
     object.later_method("DeleteBackup", {"backup", "flags"}, "t", {"wal_files_removed"}, Access::act,
                         [view](Pending pending, const std::string& backup, std::uint64_t flags) {
@@ -135,6 +184,8 @@ void ServerObject::declare(BusObject& object, const std::shared_ptr<View>& view)
                     [view] { return view->server != nullptr ? view->server->error_files() : std::uint64_t{0}; });
     declare_wal(object, view);
     declare_backups(object, view);
+    declare_index(object, view);
+    declare_adoption(object, view);
 }
 
 void ServerObject::state_changed() noexcept {

@@ -126,6 +126,21 @@ std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archi
     return names.size();
 }
 
+RebuiltIndex rebuild_index(wal::WalArchive& archive) {
+    constexpr std::size_t most_named = 1000;
+    const wal::WalArchive::Rebuilt rebuilt = archive.rebuild_index();
+    log_message(LogLevel::notice,
+                fmt::format("server {}: the index of the WAL archive was made anew: {} files, {} left out",
+                            archive.server().name, rebuilt.files, rebuilt.left_out.size()),
+                {{"SERVER", archive.server().name}});
+    RebuiltIndex result{rebuilt.files, rebuilt.left_out.size(), {}};
+    for (const wal::LeftOut& each : rebuilt.left_out) {
+        if (result.first_left_out.size() == most_named) break;
+        result.first_left_out.emplace_back(each.path, each.why);
+    }
+    return result;
+}
+
 UniqueFd open_wal(const config::Server& server, const std::string& name, bool allow_partial) {
     const std::optional<wal::HeldFile> held = wal::find_now(server, name, allow_partial);
     if (!held) throw Error(ErrorCode::no_such_wal, "there is no such WAL file here", name);

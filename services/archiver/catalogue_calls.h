@@ -1,6 +1,7 @@
 #pragma once
 // What the bus asks of the catalogue and the archive of one server. Reads and writes the disk: for worker threads only.
 #include <memory>
+#include <tuple>
 
 #include "lib/bus/message.h"
 #include "lib/catalogue/catalogue.h"
@@ -27,6 +28,11 @@ void keep_backup(const config::Server& server, const std::string& backup, const 
 // the WAL that nothing needs any more (lib/catalogue/wal_release.h). Returns how many WAL files went. archive may be
 // null (not open): WAL stays then.
 std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup);
+struct RebuiltIndex {
+    std::uint64_t files = 0, left_out = 0;
+    std::vector<std::tuple<std::string, std::string>> first_left_out;  // path below wals/, why; the first thousand
+};
+RebuiltIndex rebuild_index(wal::WalArchive& archive);
 // The plain bytes of a WAL file, as a descriptor to be read from its beginning: the file itself when it is not
 // compressed, else memory. allow_partial: the unfinished segment too. Throws no_such_wal, corrupt.
 UniqueFd open_wal(const config::Server& server, const std::string& name, bool allow_partial);

@@ -114,7 +114,7 @@ class Expiry {
             locks_.emplace(backup_id, catalogue::BackupLock(server_, backup_id));
             return true;
         } catch (const Error& error) {
-            if (error.code() != ErrorCode::busy) throw;
+            if (error.code() != ErrorCode::busy && error.code() != ErrorCode::not_supported) throw;
             return false;
         }
     }

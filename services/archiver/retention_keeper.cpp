@@ -40,13 +40,10 @@ void RetentionKeeper::delete_backup(const std::string& backup, Deleted then) {
     const auto work = [server = server_, archive = archive_, backup] {
         return coffer::archiver::delete_backup(*server, archive.get(), backup);
     };
-    ++running_;
-    deletions_.run<std::uint64_t>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
-                                            std::uint64_t* wal_files, const std::optional<Error>& error) {
+    in_turn<std::uint64_t>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
+                                     std::uint64_t* wal_files, const std::optional<Error>& error) {
         then(wal_files, error);
-        if (alive.expired()) return;
-        free_space();
-        ended();
+        if (!alive.expired()) free_space();
     });
 }
 

@@ -24,6 +24,16 @@ class RetentionKeeper {
     // Nothing is applied by itself any more, and what is being done ends soon; then idle() is called when it has.
     void stop(std::function<void()> idle);
     [[nodiscard]] bool busy() const noexcept { return running_ > 0; }
+    // Work on the catalogue or the archive while nothing is being deleted.
+    template <typename T>
+    void in_turn(std::function<T()> work, std::function<void(T* value, const std::optional<Error>& error)> then) {
+        ++running_;
+        deletions_.run<T>(std::move(work), [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
+                                               T* value, const std::optional<Error>& error) {
+            then(value, error);
+            if (!alive.expired()) ended();
+        });
+    }
     // A backup that somebody wants deleted, in its turn. Returns how many WAL files went.
     using Deleted = std::function<void(std::uint64_t* wal_files, const std::optional<Error>& error)>;
     void delete_backup(const std::string& backup, Deleted then);

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
 
 namespace coffer::job {
 
@@ -39,6 +40,7 @@ void print(const std::string& text) {
 
 std::optional<catalogue::BackupLease> lease(const config::Server& server, const std::string& backup_id,
                                             std::vector<std::string>& warnings) {
+    catalogue::Catalogue(server).require_known_record(backup_id);
     try {
         return catalogue::BackupLease(server, backup_id);
     } catch (const Error& error) {

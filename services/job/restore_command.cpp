@@ -10,7 +10,7 @@
 
 #include "lib/base/error.h"
 #include "lib/catalogue/backup_lock.h"
-#include "lib/config/config.h"
+#include "lib/config/catalogue_version.h"
 #include "lib/restore/execute.h"
 #include "services/job/foreground.h"
 #include "services/job/progress.h"
@@ -123,6 +123,7 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     const Path config_file = config::find_config_file(request.config);
     const config::Config config = config::load(config_file);
     const config::Server& server = config.server(request.server);
+    config::require_known_catalogue(server);
     const bool json = request.options.flag("json");
 
     progress.phase("plan", "looking at what is needed");

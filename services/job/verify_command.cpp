@@ -6,7 +6,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
-#include "lib/config/config.h"
+#include "lib/config/catalogue_version.h"
 #include "lib/verify/backup_check.h"
 #include "lib/verify/make_manifest.h"
 #include "services/job/foreground.h"
@@ -80,6 +80,7 @@ JobResult verify_now(const JobRequest& request, ProgressReporter& progress) {
     const MonotonicTime began = clock.monotonic();
     const config::Config config = config::load(config::find_config_file(request.config));
     const config::Server& server = config.server(request.server);
+    config::require_known_catalogue(server);
     const catalogue::Catalogue catalogue(server);
     const catalogue::BackupInfo backup = catalogue.get(request.options.text("backup").value_or(""));
     std::vector<std::string> warnings;

@@ -93,6 +93,16 @@ class World:
         self.in_service("archiver", kill_point, expire)
         self.box.add_server("main", self.primary, **settings)
 
+    def in_rebuild(self, kill_point):
+        self.in_service("archiver", kill_point, lambda: self.box.cofferctl("rebuild-xlogdb", "main", check=False))
+
+    def in_first_start(self, kill_point):
+        self.box.archiver.stop()
+        os.unlink(self.box.path("main", "meta", "coffer-catalogue.json"))
+        self.ledger.start()
+        self.box.archiver.start(kill_point=kill_point)
+        self.box.archiver.wait_killed()
+
     def in_keep(self, kill_point):
         self.in_service("archiver", kill_point,
                         lambda: self.box.cofferctl("keep", "main", "oldest", "--target", "full", check=False))
@@ -194,6 +204,8 @@ SCENARIOS = {
     "archiver.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "archiver.expire.": lambda w, name: w.in_expiry(name),
+    "archiver.rebuild.": lambda w, name: w.in_rebuild(name),
+    "catalogue.mark.": lambda w, name: w.in_first_start(name),
     "catalogue.keep.": lambda w, name: w.in_keep(name),
     "catalogue.save.": lambda w, name: w.in_backup(name),
     "job.backup.taken_over": lambda w, name: w.in_next_backup(name),
@@ -201,8 +213,9 @@ SCENARIOS = {
     "job.restore.": lambda w, name: w.in_restore(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),
 }
-# They need a switch of timeline: tests of their own below.
-ELSEWHERE = {"streamer.history.", "streamer.timeline.", "streamer.segment.seeded"}
+# They need a switch of timeline: tests of their own below. Or another box: test_export.py takes those names.
+ELSEWHERE = {"streamer.history.", "streamer.timeline.", "streamer.segment.seeded", "catalogue.import.", "job.import.",
+             "job.export."}
 _world = []
 
 

@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/config/catalogue_version.h"
 #include "lib/config/units.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/partial.h"
@@ -235,6 +236,7 @@ int get_wal(int argc, char** argv, const std::optional<Path>& config_file, bool 
         const config::Config config = config::load(config::find_config_file(config_file));
         const config::Server& server = config.server(request->server);
         // A disabled server's archive may still be read, as long as its directories are known.
+        config::require_known_catalogue(server);
         if (for_recovery) refuse_absent_archive(server);
         status = serve(*request, server, out);
         answered = status == 0 || status == not_held;

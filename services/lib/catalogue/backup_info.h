@@ -98,7 +98,12 @@ struct Extra {
     std::string clone;       // how: "snapshot", "reflink", "hard link", "taken over" (from an attempt that was cut off)
     std::uint64_t bytes_written = 0;       // of all its files: the others are shared with base
     std::optional<WallTime> full_read_at;  // when its pages, or those that it shares, were last all read on the server
+    std::string imported_from;             // the file that it came out of, without its endings; empty: taken here
     std::optional<WallTime> verified_at;   // when all of it was last found to be what was backed up
 };
+
+// Throws corrupt; not_supported for one that a newer Coffer wrote.
+Extra parse_extra(const std::string& text, const std::string& where);
+std::string format_extra(const Extra& extra);
 
 }  // namespace coffer::catalogue

@@ -76,6 +76,12 @@ void LockFile::release() noexcept {
     fd_.reset();
 }
 
+bool LockFile::share() noexcept {
+    if (::flock(fd_.get(), LOCK_SH | LOCK_NB) == 0 && still_there(fd_.get(), path_)) return true;
+    fd_.reset();
+    return false;
+}
+
 Path backup_lock_path(const config::Server& server, std::string_view backup_id) {
     return server.meta_directory() / ("." + std::string(backup_id) + ".lock");
 }
@@ -83,12 +89,15 @@ Path backup_lock_path(const config::Server& server, std::string_view backup_id) 
 BackupLock::BackupLock(const config::Server& server, std::string_view backup_id)
     : lock_(lock_or_busy(backup_lock_path(server, backup_id), LockFile::Mode::exclusive,
                          "the backup is being written, read or removed", std::string(backup_id),
-                         "try again when that has ended")) {}
+                         "try again when that has ended")) {
+    Catalogue(server).require_known_record(backup_id);
+}
 
 BackupLease::BackupLease(const config::Server& server, std::string_view backup_id)
     : lock_(lock_or_busy(backup_lock_path(server, backup_id), LockFile::Mode::shared,
                          "the backup is being written or removed", std::string(backup_id),
                          "try again when that has ended, or take another backup")) {
+    Catalogue(server).require_known_record(backup_id);
     // What was chosen a moment ago may have been deleted before it was locked.
     if (Catalogue(server).find(backup_id)) return;
     throw Error(ErrorCode::no_such_backup, "the backup was deleted meanwhile", std::string(backup_id),

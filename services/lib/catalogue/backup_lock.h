@@ -28,6 +28,8 @@ class LockFile {
     LockFile& operator=(const LockFile&) = delete;
     ~LockFile() { release(); }
     void release() noexcept;
+    // From exclusive to shared. False when somebody else came in between, and has it now: then this is empty.
+    [[nodiscard]] bool share() noexcept;
 
   private:
     LockFile(UniqueFd fd, Path path) noexcept : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -40,7 +42,8 @@ Path backup_lock_path(const config::Server& server, std::string_view backup_id);
 // Held by the process that writes or removes a backup.
 class BackupLock {
   public:
-    BackupLock(const config::Server& server, std::string_view backup_id);  // throws busy
+    // Throws busy; not_supported for a backup whose record a newer Coffer wrote.
+    BackupLock(const config::Server& server, std::string_view backup_id);
     explicit BackupLock(LockFile lock) noexcept : lock_(std::move(lock)) {}
 
   private:
@@ -50,7 +53,7 @@ class BackupLock {
 // Held by whoever reads a backup (restore, verification), several at a time: while it lives the backup is not removed.
 class BackupLease {
   public:
-    // Throws busy, and no_such_backup when it is gone by now.
+    // Throws busy; not_supported as above; no_such_backup when it is gone by now.
     BackupLease(const config::Server& server, std::string_view backup_id);
 
   private:

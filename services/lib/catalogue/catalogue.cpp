@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "lib/base/error.h"
+#include "lib/config/catalogue_version.h"
 
 namespace coffer::catalogue {
 namespace {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::string_view info_suffix = "-backup.info";
 constexpr std::string_view delete_suffix = "-delete_this";
 constexpr std::uint64_t largest_record = 16ULL << 20;
-
-// YYYYMMDDTHHMMSS
-bool is_backup_id(std::string_view name) {
-    if (name.size() != 15 || name[8] != 'T') return false;
-    return std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || c == 'T'; });
-}
 
 std::vector<std::string> names_in(const Path& directory) {
     std::error_code error;
@@ -49,6 +44,11 @@ std::optional<BackupInfo> first_of(Iterator begin, Iterator end, Predicate wante
 
 }  // namespace
 
+bool is_backup_id(std::string_view name) noexcept {
+    if (name.size() != 15 || name[8] != 'T') return false;
+    return std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || c == 'T'; });
+}
+
 Catalogue::Catalogue(const config::Server& server) : server_(server) {}
 
 void Catalogue::create_directories() const {
@@ -57,6 +57,11 @@ void Catalogue::create_directories() const {
           server_.incoming_wals_directory, server_.streaming_wals_directory, server_.errors_directory}) {
         make_directories_durably(path);
     }
+    const Path mark = config::catalogue_mark(server_);
+    if (std::filesystem::exists(mark)) return;
+    write_file_durably(mark, fmt::format("{{\"version\": {}, \"written_by\": \"{}\"}}\n",
+                                         config::known_catalogue_version, COFFER_VERSION));
+    kill_point("catalogue.mark.written");
 }
 
 Path Catalogue::backup_path(std::string_view backup_id) const {

@@ -20,11 +20,14 @@ struct Identity {
 enum class Keep { none, full, standalone };
 std::string_view name_of(Keep keep) noexcept;  // "nokeep", "full", "standalone"
 
+bool is_backup_id(std::string_view name) noexcept;  // YYYYMMDDTHHMMSS
+
 class Catalogue {
   public:
     explicit Catalogue(const config::Server& server);  // server must outlive it
 
-    // Creates the directories that are missing, durably.
+    // Creates the directories that are missing, and the mark of the catalogue's version (config/catalogue_version.h),
+    // durably.
     void create_directories() const;
 
     [[nodiscard]] std::optional<Identity> identity() const;
@@ -40,6 +43,9 @@ class Catalogue {
     [[nodiscard]] BackupInfo get(std::string_view id_or_alias) const;
     // nullopt where there is no such file; one that cannot be read is told of in the log, and says only that.
     [[nodiscard]] std::optional<Extra> extra(std::string_view backup_id) const;
+    // Throws not_supported where a newer Coffer wrote what it knows of this backup: then it is not touched, and nothing
+    // of it is relied on. Whoever takes a backup's lock or lease (backup_lock.h) has asked.
+    void require_known_record(std::string_view backup_id) const;
 
     // Durable. Writes base/<ID>/backup.info for Barman before 3.13.2 (only the keys that Barman 3.4 knows), then
     // meta/<ID>-backup.info, which is what counts when both are there.
@@ -74,6 +80,16 @@ class Catalogue {
     // Removes the trees and the records of what is marked, which may take minutes. Returns their IDs. One that somebody
     // else is about to remove is left.
     std::vector<std::string> finish_removals() const;
+    // Makes a place for a backup that comes from elsewhere: base/<ID>, hidden by the marker of a removal, so that what
+    // a crash leaves of it is removed as any other deleted backup is. publish() makes it visible, in one step and
+    // durably, when its files and records are there. Keep the lock (a shared one: no removal begins) until then. Throws
+    // refused where there is such a backup, busy.
+    [[nodiscard]] LockFile begin_import(const std::string& backup_id) const;
+    [[nodiscard]] bool is_hidden(std::string_view backup_id) const;
+    [[nodiscard]] BackupInfo hidden(const std::string& backup_id) const;  // its record; throws no_such_backup
+    // Its records, and that it is kept for itself alone, as Barman does with imports. Durable.
+    void record_import(const BackupInfo& info, const Extra& extra) const;
+    void publish(std::string_view backup_id) const;
     // Removes base/<ID>/data and the tablespaces, but keeps the record: for a backup that failed.
     void discard_trees(std::string_view backup_id) const;
 
@@ -81,6 +97,8 @@ class Catalogue {
     [[nodiscard]] std::vector<std::string> backup_ids() const;
     [[nodiscard]] BackupInfo load(const std::string& backup_id) const;
     [[nodiscard]] Path meta_path(std::string_view backup_id, std::string_view suffix) const;
+    void write_keep(std::string_view backup_id, Keep keep) const;
+    bool finish_removal(const std::string& backup_id) const;
     bool fail_if_abandoned(const std::string& backup_id) const;
     void remove_marked(std::string_view backup_id) const;
     void check_removable(const BackupInfo& info, const std::vector<BackupInfo>& all) const;

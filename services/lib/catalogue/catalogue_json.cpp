@@ -41,6 +41,15 @@ void take(const json& object, const char* key, Value& out) {
     if (const auto entry = object.find(key); entry != object.end()) entry->get_to(out);
 }
 
+// Of meta/<ID>-coffer.json: rises when an older program would misread it. Absent: 1.
+constexpr std::uint64_t known_record_version = 1;
+
+std::uint64_t version_of(const json& object) {
+    std::uint64_t version = 1;
+    take(object, "version", version);
+    return version;
+}
+
 Extra extra_of(const json& object) {
     Extra extra;
     take(object, "pages_checked", extra.pages_checked);
@@ -57,6 +66,7 @@ Extra extra_of(const json& object) {
     take(object, "base", extra.base);
     take(object, "clone", extra.clone);
     take(object, "bytes_written", extra.bytes_written);
+    take(object, "imported_from", extra.imported_from);
     if (const auto at = object.find("verified_at"); at != object.end()) {
         extra.verified_at = parse_time(at->get<std::string>());
     }
@@ -110,25 +120,48 @@ std::optional<Extra> Catalogue::extra(std::string_view backup_id) const {
     const Path path = meta_path(backup_id, "-coffer.json");
     const auto text = read_file(path);
     if (!text) return std::nullopt;
-    std::string why = "it does not hold what it should";
     try {
-        return extra_of(parse_object(*text, path));
-    } catch (const json::exception&) {
+        return parse_extra(*text, path.string());
     } catch (const Error& error) {
-        why = error.fact();
+        log_warning("what is known of a backup cannot be read: {}", error.what());
     }
-    log_warning("what is known of a backup cannot be read: {}: {}", why, path.string());
     Extra extra;
     extra.unreadable = true;
     return extra;
 }
 
-void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
+Extra parse_extra(const std::string& text, const std::string& where) {
+    try {
+        const json object = parse_object(text, where);
+        const std::uint64_t version = version_of(object);
+        if (version <= known_record_version) return extra_of(object);
+        throw Error(ErrorCode::not_supported,
+                    fmt::format("this record of a backup has version {}, this program (Coffer {}) knows version {}",
+                                version, COFFER_VERSION, known_record_version),
+                    where, "upgrade Coffer on this box to the version that wrote it, or a newer one");
+    } catch (const json::exception&) {
+        throw Error(ErrorCode::corrupt, "the file does not hold what it should", where);
+    }
+}
+
+void Catalogue::require_known_record(std::string_view backup_id) const {
+    const Path path = meta_path(backup_id, "-coffer.json");
+    const auto text = read_file(path);
+    if (!text) return;
+    try {
+        (void)parse_extra(*text, path.string());
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::not_supported) throw error.within("backup " + std::string(backup_id));
+    }
+}
+
+std::string format_extra(const Extra& extra) {
     json pages = json::array();
     for (const BadPage& page : extra.bad_pages) {
         pages.push_back({{"file", page.file}, {"block", page.block}, {"lsn", page.page_lsn.to_string()}});
     }
-    json object{{"pages_checked", extra.pages_checked},
+    json object{{"version", known_record_version},
+                {"pages_checked", extra.pages_checked},
                 {"pages_torn_allowed", extra.pages_torn_allowed},
                 {"bad_pages_total", extra.bad_pages_total},
                 {"bad_pages", std::move(pages)},
@@ -144,10 +177,14 @@ void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
                 {"clone", extra.clone},
                 {"bytes_written", extra.bytes_written}};
     if (extra.full_read_at) object["full_read_at"] = format_time(*extra.full_read_at);
+    if (!extra.imported_from.empty()) object["imported_from"] = extra.imported_from;
     if (extra.verified_at) object["verified_at"] = format_time(*extra.verified_at);
     // A file's name may be no valid UTF-8.
-    write_file_durably(meta_path(backup_id, "-coffer.json"),
-                       object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+    return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+void Catalogue::save(std::string_view backup_id, const Extra& extra) const {
+    write_file_durably(meta_path(backup_id, "-coffer.json"), format_extra(extra));
 }
 
 }  // namespace coffer::catalogue

@@ -39,27 +39,50 @@ bool durable(const config::Server& server, const wal::Segment& segment, const Ba
     }
 }
 
+constexpr std::string_view given_up = "wal that it needs is missing though later wal has arrived: ";
+
+// All WAL is here: DONE, or FAILED and an error where it is another's.
+void settle(const config::Server& server, const Catalogue& catalogue, BackupInfo& info) {
+    try {
+        prove_wal(server, info);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::server_mismatch) throw;
+        info.status = BackupStatus::failed;
+        info.error = error.what();
+        catalogue.save(info);
+        throw;
+    }
+    info.status = BackupStatus::done;
+    info.error.clear();
+    catalogue.save(info);
+    log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info.backup_id, server.name);
+}
+
 // False when it still waits, or somebody works on it.
 bool finish_one(const config::Server& server, const Catalogue& catalogue, const std::string& backup_id) {
     const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
     if (!lock) return false;
     // It may have ended, or been removed, while we looked.
+    catalogue.require_known_record(backup_id);
     std::optional<BackupInfo> info = catalogue.find(backup_id);
     if (!info || info->status != BackupStatus::waiting_for_wals) return false;
     if (first_missing_wal(server, *info)) return false;
-    try {
-        prove_wal(server, *info);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::server_mismatch) throw;
-        info->status = BackupStatus::failed;
-        info->error = error.what();
-        catalogue.save(*info);
-        throw;
-    }
-    info->status = BackupStatus::done;
-    catalogue.save(*info);
-    log_info("backup {} of server {} is DONE: all wal that it needs has arrived", backup_id, server.name);
+    settle(server, catalogue, *info);
     return true;
+}
+
+bool is_given_up(const BackupInfo& info) {
+    return info.status == BackupStatus::failed && info.end_xlog.valid() && info.error.starts_with(given_up);
+}
+
+// Has WAL behind it arrived on its timeline, and is it nowhere? What is on its way was there before what is behind it.
+bool is_lost(const config::Server& server, const BackupInfo& info, const std::string& missing) {
+    const auto segment = wal::Segment::parse(missing, info.xlog_segment_size);
+    if (!segment) return false;
+    const auto holdings = wal::Holdings::scan(server, info.xlog_segment_size);
+    const auto later = holdings.segments().upper_bound(*segment);
+    if (later == holdings.segments().end() || later->first.timeline != segment->timeline) return false;
+    return !wal::find_now(server, missing, true);
 }
 
 }  // namespace
@@ -87,6 +110,30 @@ std::vector<std::string> finish_waiting(const config::Server& server) {
         }
     }
     return finished;
+}
+
+Checked check_backup(const config::Server& server, const std::string& backup_id) {
+    const Catalogue catalogue(server);
+    const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
+    catalogue.require_known_record(backup_id);
+    BackupInfo info = catalogue.get(backup_id);
+    const bool waits = info.status == BackupStatus::waiting_for_wals;
+    if (info.status == BackupStatus::started || info.status == BackupStatus::empty) {
+        throw Error(ErrorCode::refused, "the backup is still being copied", backup_id, "wait for its end");
+    }
+    if (!waits && info.status != BackupStatus::done && !is_given_up(info)) return {info.status, std::nullopt};
+    const auto missing = first_missing_wal(server, info);
+    // Whoever takes the backup, and waits for its WAL now, will end it.
+    if (info.status == BackupStatus::done || !lock) return {info.status, missing};
+    if (!missing) {
+        settle(server, catalogue, info);
+    } else if (waits && is_lost(server, info, *missing)) {
+        info.status = BackupStatus::failed;
+        info.error = std::string(given_up) + *missing;
+        catalogue.save(info);
+        log_warning("backup {} of server {} is FAILED: {}", backup_id, server.name, info.error);
+    }
+    return {info.status, missing};
 }
 
 }  // namespace coffer::catalogue

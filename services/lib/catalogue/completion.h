@@ -22,4 +22,14 @@ std::optional<std::string> first_missing_wal(const config::Server& server, const
 // archiver: at its start, and when a segment was archived. Cheap when nothing waits.
 std::vector<std::string> finish_waiting(const config::Server& server);
 
+// Looks at one backup anew, as somebody wants to know it now. One that waits becomes DONE, or FAILED where WAL that it
+// needs is absent although later WAL of its timeline has come; that one is looked at again when the WAL turns up after
+// all. Of one that is DONE only the answer changes: an archive that is not mounted must not condemn a backup. Throws
+// refused for one that has not been copied, and as first_missing_wal() and prove_wal() do.
+struct Checked {
+    BackupStatus status = BackupStatus::empty;
+    std::optional<std::string> missing;  // the first segment of its WAL that is not durable here
+};
+Checked check_backup(const config::Server& server, const std::string& backup_id);
+
 }  // namespace coffer::catalogue

@@ -58,10 +58,15 @@ void Catalogue::set_keep(std::string_view backup_id, Keep keep) const {
         throw Error(ErrorCode::refused, "an incremental backup cannot be kept, it needs others", info.backup_id,
                     "keep the full backup that it belongs to");
     }
+    write_keep(info.backup_id, keep);
+}
+
+void Catalogue::write_keep(std::string_view backup_id, Keep keep) const {
+    const Path old = old_place(backup_path(backup_id));
     make_directories_durably(old.parent_path());
     write_file_durably(old, name_of(keep));
     kill_point("catalogue.keep.barman");
-    write_file_durably(place, name_of(keep));
+    write_file_durably(meta_path(backup_id, "-keep"), name_of(keep));
 }
 
 }  // namespace coffer::catalogue

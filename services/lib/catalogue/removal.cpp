@@ -73,6 +73,7 @@ Catalogue::Claim Catalogue::claim_backup_id(const Clock& clock) const {
 bool Catalogue::fail_if_abandoned(const std::string& backup_id) const {
     const auto lock = LockFile::try_lock(backup_lock_path(server_, backup_id), LockFile::Mode::exclusive);
     if (!lock) return false;
+    require_known_record(backup_id);
     BackupInfo info = load(backup_id);  // it may have ended while we looked
     if (!is_unfinished(info)) return false;
     // The next backup goes on with what was copied, unless each is to have files of its own. Coffer writes two records
@@ -157,6 +158,16 @@ void Catalogue::remove_marked(std::string_view backup_id) const {
     files().sync_directory(server_.meta_directory());
 }
 
+bool Catalogue::finish_removal(const std::string& backup_id) const {
+    std::optional<LockFile> lock;
+    with_removal_room(
+        server_, [&] { lock = LockFile::try_lock(backup_lock_path(server_, backup_id), LockFile::Mode::exclusive); });
+    if (!lock || !is_hidden(backup_id)) return false;  // an import was published meanwhile
+    remove_marked(backup_id);
+    log_info("the files of backup {} of server {} are removed", backup_id, server_.name);
+    return true;
+}
+
 std::vector<std::string> Catalogue::finish_removals() const {
     std::vector<std::string> ids, finished;
     if (!std::filesystem::is_directory(server_.meta_directory())) return finished;
@@ -167,13 +178,7 @@ std::vector<std::string> Catalogue::finish_removals() const {
     }
     for (const std::string& id : ids) {
         try {
-            std::optional<LockFile> lock;
-            with_removal_room(
-                server_, [&] { lock = LockFile::try_lock(backup_lock_path(server_, id), LockFile::Mode::exclusive); });
-            if (!lock) continue;
-            remove_marked(id);
-            log_info("the files of backup {} of server {} are removed", id, server_.name);
-            finished.push_back(id);
+            if (finish_removal(id)) finished.push_back(id);
         } catch (const std::exception& error) {  // must not keep the others
             log_warning("the files of backup {} of server {} are not all removed: {}", id, server_.name, error.what());
         }

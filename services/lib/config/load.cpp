@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "lib/base/error.h"
+#include "lib/config/catalogue_version.h"
 #include "lib/config/config.h"
 #include "lib/config/ini_file.h"
 #include "lib/config/keys.h"
@@ -47,6 +48,7 @@ class Loader {
         for (const Path& path : included_files()) add_included(path);
         refuse_shared_paths();
         for (auto& [name, server] : config_.servers) {
+            if (auto problem = problem_of_catalogue(server)) server.problems.push_back(std::move(*problem));
             server.disabled = std::any_of(server.problems.begin(), server.problems.end(),
                                           [](const Problem& problem) { return problem.fatal; });
         }

@@ -41,6 +41,8 @@ TarReader::TarReader(Pull pull, Form form)
     archive_read_support_format_tar(archive_.get());
     if (form == Form::any_compression) {
         check(archive_read_support_filter_gzip(archive_.get()), "this system cannot read gzip");
+        check(archive_read_support_filter_bzip2(archive_.get()), "this system cannot read bzip2");
+        check(archive_read_support_filter_xz(archive_.get()), "this system cannot read xz");
         check(archive_read_support_filter_lz4(archive_.get()), "this system cannot read lz4");
         check(archive_read_support_filter_zstd(archive_.get()), "this system cannot read zstd");
     }
@@ -78,6 +80,11 @@ std::optional<Member> TarReader::next() {
     member.mode = static_cast<std::uint32_t>(archive_entry_perm(entry));
     member.size = member.type == Member::Type::file ? static_cast<std::uint64_t>(archive_entry_size(entry)) : 0;
     member.link_target = text(archive_entry_symlink(entry));
+    member.uid = archive_entry_uid(entry);
+    member.gid = archive_entry_gid(entry);
+    constexpr std::int64_t second = 1'000'000'000, latest = 1LL << 33;
+    const std::int64_t seconds = archive_entry_mtime(entry);
+    if (seconds >= 0 && seconds < latest) member.modified_ns = seconds * second + archive_entry_mtime_nsec(entry);
     path_ = member.path;
     offset_ = 0;
     size_ = member.size;

@@ -2,8 +2,8 @@
 // Reads a tar stream that somebody else delivers in pieces (libarchive inside).
 //
 // Pull: libarchive asks for the next piece whenever it needs one and hands out pointers into it, so that data is not
-// copied. Only the tar formats, no compression. The stream may end without the two blocks of zeros (servers before
-// PostgreSQL 15). Foreign bytes: throws corrupt. One thread.
+// copied. Only the tar formats; compressed (gzip, bzip2, xz, zstd) only where that is allowed. The stream may end
+// without the two blocks of zeros (servers before PostgreSQL 15). Foreign bytes: throws corrupt. One thread.
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -25,6 +25,8 @@ struct Member {
     std::uint32_t mode = 0;
     std::uint64_t size = 0;
     std::string link_target;
+    std::int64_t uid = 0, gid = 0;
+    std::int64_t modified_ns = 0;  // since 1970
 };
 
 class TarReader {
@@ -33,7 +35,8 @@ class TarReader {
     // call that wanted the bytes.
     using Pull = std::function<ByteSpan()>;
 
-    // Of archives that are files: what they are compressed with (gzip, lz4, zstd) is found from their first bytes.
+    // Of archives that are files: what they are compressed with (gzip, bzip2, xz, lz4, zstd) is found from their first
+    // bytes.
     enum class Form { plain, any_compression };
     explicit TarReader(Pull pull, Form form = Form::plain);  // pulls the first piece already
 

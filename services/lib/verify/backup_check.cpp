@@ -16,9 +16,8 @@
 #include "lib/base/parallel.h"
 #include "lib/catalogue/wal_proof.h"
 #include "lib/image/manifest.h"
-#include "lib/image/page_checksum.h"
 #include "lib/verify/backup_files.h"
-#include "lib/verify/file_digest.h"
+#include "lib/verify/file_check.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/proof.h"
 
@@ -26,7 +25,6 @@ namespace coffer::verify {
 namespace {
 
 constexpr std::size_t piece = 1 << 20;
-constexpr std::size_t most_blocks = 1000;
 
 class Check {
   public:
@@ -117,9 +115,7 @@ class Check {
 
     void read(int fd, const Path& path, const Wanted& file) {
         ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        FileDigest digest(file.expected.algorithm);
-        const auto first = backup_.data_checksums ? image::first_block_of(file.expected.path) : std::nullopt;
-        image::PageChecker pages(first.value_or(0), backup_.begin_xlog);
+        FileCheck check(backup_, file.expected);
         std::vector<std::byte> buffer(piece);
         for (;;) {
             check_canceled();
@@ -132,33 +128,15 @@ class Check {
             }
             if (got == 0) break;
             const ByteSpan bytes(buffer.data(), static_cast<std::size_t>(got));
-            digest.add(bytes);
-            if (first) pages.add(bytes);
+            check.add(bytes);
             const std::uint64_t done = bytes_ += bytes.size();
             if (control_.advance) control_.advance(done);
         }
-        pages_ += pages.checked();
-        Finding finding{file.expected.path, {}, damaged_blocks(pages)};
-        const bool other = !digest.none() && digest.text() != file.expected.checksum;
-        if (!other && finding.blocks.empty()) return;
-        finding.what = other ? "has not the checksum that is in the manifest"
-                             : "has damaged pages, and had them when it was copied";
+        pages_ += check.pages();
+        auto finding = check.finish();
+        if (!finding) return;
         const std::lock_guard lock(mutex_);
-        report_.findings.push_back(std::move(finding));
-    }
-
-    // Of the file.
-    [[nodiscard]] std::vector<std::uint32_t> damaged_blocks(const image::PageChecker& pages) const {
-        std::vector<std::uint32_t> blocks;
-        const auto add = [&](const image::SuspectPage& page) {
-            if (blocks.size() < most_blocks) blocks.push_back(page.block % image::blocks_per_segment);
-        };
-        for (const image::SuspectPage& page : pages.suspects()) add(page);
-        for (const image::SuspectPage& page : pages.newer()) {
-            if (page.lsn > backup_.end_xlog) add(page);
-        }
-        std::sort(blocks.begin(), blocks.end());
-        return blocks;
+        report_.findings.push_back(std::move(*finding));
     }
 
     void check_wal() {

@@ -54,12 +54,13 @@ void WalArchive::remove(const std::vector<std::string>& names) {
 
 // What is not there any more is not in the index either.
 void WalArchive::unlist(const std::vector<std::string>& names) {
-    {
-        const std::lock_guard lock(state_mutex_);
-        index_.remove_all(names);
-    }
     const std::unordered_set<std::string> gone(names.begin(), names.end());
     const std::lock_guard lock(xlogdb_mutex_);
+    if (changed_) changed_->insert(names.begin(), names.end());
+    {
+        const std::lock_guard state(state_mutex_);
+        index_.remove_all(names);
+    }
     const Path path = xlogdb_path(server_);
     XlogContent content = read_xlogdb(path);
     std::erase_if(content.lines, [&](const XlogLine& line) { return gone.count(line.name) != 0; });

@@ -141,6 +141,9 @@ void WalArchive::list(const std::vector<XlogLine>& lines) {
         return !under_way_.empty() || !pending_.empty();
     }();
     const std::lock_guard lock(xlogdb_mutex_);
+    if (changed_) {
+        for (const XlogLine& line : lines) changed_->insert(line.name);
+    }
     const Path path = xlogdb_path(server_);
     disordered_ = !ends_before(path, lines.front().name) || disordered_;
     append_xlogdb(path, lines);

@@ -58,15 +58,18 @@ void WalArchive::load_index() {
 
     std::size_t confirmed = 0;
     std::vector<XlogLine> right;
+    ArchiveScan unknown;
     for (const Path& file : scan(server_.wals_directory)) {
         const std::string name = file.filename().string();
         if (const auto line = known.find(name); line != known.end()) {
             right.push_back(*line->second);
             ++confirmed;
-        } else if (auto described = describe_archived(file)) {
-            right.push_back(std::move(*described));
+        } else if (scan_archived(file, nullptr, unknown)) {
+            right.push_back(std::move(unknown.lines.back()));
         }
     }
+    for (const LeftOut& each : unknown.left_out)
+        log_warning("server {}: {} in the WAL archive {}, and is not indexed", server_.name, each.path, each.why);
     for (const XlogLine& line : right) index_.add(line.name, line.size);
     const bool in_order = std::is_sorted(content.lines.begin(), content.lines.end(),
                                          [](const XlogLine& a, const XlogLine& b) { return a.name < b.name; });

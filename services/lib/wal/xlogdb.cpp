@@ -13,6 +13,7 @@
 
 #include "lib/base/error.h"
 #include "lib/wal/codec.h"
+#include "lib/wal/page_header.h"
 #include "lib/wal/segment_name.h"
 
 namespace coffer::wal {
@@ -213,16 +214,18 @@ void write_xlogdb(const Path& path, std::span<const XlogLine> lines) {
     write_file_durably(path, text_of(lines));
 }
 
-std::optional<XlogLine> describe_archived(const Path& file) {
+std::optional<XlogLine> describe_archived(const Path& file, std::vector<std::byte>* beginning) {
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd && errno == ENOENT) return std::nullopt;
     struct stat status {};
     if (!fd || ::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot read file", file.string());
     if (!S_ISREG(status.st_mode)) return std::nullopt;
-    std::array<std::byte, 16> first{};
+    std::array<std::byte, long_header_size> first{};
     const ssize_t got = ::pread(fd.get(), first.data(), first.size(), 0);
     if (got < 0) throw Error::from_errno(errno, "cannot read file", file.string());
-    const Codec codec = detect_codec(ByteSpan(first).first(static_cast<std::size_t>(got)));
+    const ByteSpan bytes = ByteSpan(first).first(static_cast<std::size_t>(got));
+    if (beginning != nullptr) beginning->assign(bytes.begin(), bytes.end());
+    const Codec codec = detect_codec(bytes);
     XlogLine line;
     line.name = file.filename().string();
     line.size = static_cast<std::uint64_t>(status.st_size);

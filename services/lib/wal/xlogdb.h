@@ -57,6 +57,7 @@ void order_xlogdb(const Path& path);
 void write_xlogdb(const Path& path, std::span<const XlogLine> lines);
 
 // The line of a file in the archive: what it is, read from its inode and first bytes. nullopt when it has gone.
-std::optional<XlogLine> describe_archived(const Path& file);
+// beginning: gets these first bytes, as many as the header of a segment has.
+std::optional<XlogLine> describe_archived(const Path& file, std::vector<std::byte>* beginning = nullptr);
 
 }  // namespace coffer::wal

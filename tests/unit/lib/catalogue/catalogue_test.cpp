@@ -9,6 +9,7 @@
 #include "lib/base/error.h"
 #include "lib/catalogue/removal_room.h"
 #include "lib/catalogue/wal_release.h"
+#include "lib/config/catalogue_version.h"
 
 using namespace coffer;
 using namespace coffer::catalogue;
@@ -39,7 +40,10 @@ TEST_GROUP(Catalogue) {
     config::Server server;
     FixedClock clock;
     bool nothing_is_left() const {
-        const auto is_room = [this](const auto& entry) { return entry.path() == removal_room_path(server); };
+        // What is of the catalogue itself.
+        const auto is_room = [this](const auto& entry) {
+            return entry.path() == removal_room_path(server) || entry.path() == config::catalogue_mark(server);
+        };
         std::filesystem::directory_iterator all(server.meta_directory());
         return std::all_of(begin(all), end(all), is_room);
     }

@@ -92,3 +92,43 @@ TEST(Completion, OneBadRecordIsNotInTheWayOfTheOthers) {
     LONGS_EQUAL(1, finish_waiting(server).size());
     CHECK(status() == BackupStatus::done);
 }
+
+TEST(Completion, ChecksOneBackupUntilItIsDone) {
+    const auto waiting = check_backup(server, info.backup_id);
+    CHECK(waiting.status == BackupStatus::waiting_for_wals);
+    STRCMP_EQUAL("000000010000000000000003", waiting.missing->c_str());
+    for (const char* const name : {"000000010000000000000003", "000000010000000000000004"}) {
+        write_file_durably(server.streaming_wals_directory / name, "x");
+    }
+    const auto done = check_backup(server, info.backup_id);
+    CHECK(done.status == BackupStatus::done && !done.missing);
+    CHECK(status() == BackupStatus::done);
+    std::filesystem::remove(server.streaming_wals_directory / "000000010000000000000004");
+    const auto lacking = check_backup(server, info.backup_id);
+    CHECK(lacking.status == BackupStatus::done && lacking.missing == "000000010000000000000004");
+    CHECK(status() == BackupStatus::done);
+}
+
+TEST(Completion, ABackupWhoseWalIsLostFailsUntilItIsFound) {
+    write_file_durably(server.streaming_wals_directory / "000000020000000000000009", "of another timeline");
+    CHECK(check_backup(server, info.backup_id).status == BackupStatus::waiting_for_wals);
+    write_file_durably(server.streaming_wals_directory / "000000010000000000000004", "x");
+    write_file_durably(server.incoming_wals_directory / "000000010000000000000003", std::string(16 << 20, 'x'));
+    CHECK(check_backup(server, info.backup_id).status == BackupStatus::waiting_for_wals);  // it is on its way
+    std::filesystem::remove(server.incoming_wals_directory / "000000010000000000000003");
+    CHECK(check_backup(server, info.backup_id).status == BackupStatus::failed);
+    STRCMP_CONTAINS("000000010000000000000003", Catalogue(server).get(info.backup_id).error.c_str());
+    write_file_durably(server.streaming_wals_directory / "000000010000000000000003", "x");
+    CHECK(check_backup(server, info.backup_id).status == BackupStatus::done);
+    STRCMP_EQUAL("", Catalogue(server).get(info.backup_id).error.c_str());
+}
+
+TEST(Completion, LeavesTheStateToTheWorkerThatWaits) {
+    const BackupLock lock(server, info.backup_id);
+    for (const char* const name : {"000000010000000000000003", "000000010000000000000004"}) {
+        write_file_durably(server.streaming_wals_directory / name, "x");
+    }
+    const auto checked = check_backup(server, info.backup_id);
+    CHECK(checked.status == BackupStatus::waiting_for_wals && !checked.missing);
+    CHECK(status() == BackupStatus::waiting_for_wals);
+}

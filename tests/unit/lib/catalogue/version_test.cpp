@@ -1,0 +1,84 @@
+#include <CppUTest/TestHarness.h>
+
+#include "lib/base/error.h"
+#include "lib/catalogue/catalogue.h"
+#include "lib/config/catalogue_version.h"
+
+using namespace coffer;
+using namespace coffer::catalogue;
+
+TEST_GROUP(CatalogueVersion) {
+    Path directory;
+    config::Server server;
+    void setup() override {
+        char name[] = "/tmp/coffer-version-XXXXXX";
+        directory = ::mkdtemp(name);
+        server.name = "main";
+        server.backup_directory = directory;
+        server.basebackups_directory = directory / "base";
+        server.wals_directory = directory / "wals";
+        server.incoming_wals_directory = directory / "incoming";
+        server.streaming_wals_directory = directory / "streaming";
+        server.errors_directory = directory / "errors";
+        Catalogue(server).create_directories();
+    }
+    void teardown() override {
+        std::filesystem::remove_all(directory);
+    }
+    void mark(std::string_view text) {
+        write_file_durably(config::catalogue_mark(server), text);
+    }
+    std::string backup(const char* version) {
+        const Catalogue catalogue(server);
+        BackupInfo info;
+        info.backup_id = catalogue.claim_backup_id(Clock()).backup_id;
+        info.status = BackupStatus::done;
+        info.begin_wal = info.end_wal = "000000010000000000000003";
+        catalogue.save(info);
+        write_file_durably(server.meta_directory() / (info.backup_id + "-coffer.json"), version);
+        return info.backup_id;
+    }
+};
+
+TEST(CatalogueVersion, IsMarkedByWhoCreatesTheDirectories) {
+    CHECK(std::filesystem::exists(config::catalogue_mark(server)));
+    CHECK(!config::problem_of_catalogue(server));
+    std::filesystem::remove(config::catalogue_mark(server));
+    CHECK(!config::problem_of_catalogue(server));  // Barman's own
+}
+
+TEST(CatalogueVersion, ANewerOneIsRefusedWithAllThatMatters) {
+    mark("{\"version\": 2, \"written_by\": \"9.0\", \"and\": \"more\"}");
+    const auto problem = config::problem_of_catalogue(server);
+    CHECK(problem && problem->fatal);
+    STRCMP_CONTAINS("has version 2, this program (Coffer ", problem->text.c_str());
+    STRCMP_CONTAINS(") knows version 1", problem->text.c_str());
+    STRCMP_CONTAINS("upgrade Coffer", problem->remedy.c_str());
+    CHECK(problem->file == config::catalogue_mark(server));
+    CHECK_THROWS(Error, config::require_known_catalogue(server));
+    Catalogue(server).create_directories();
+    CHECK(config::problem_of_catalogue(server).has_value());  // it is not written over
+}
+
+TEST(CatalogueVersion, AMarkThatSaysNothingIsRefused) {
+    for (const char* const text : {"", "{}", "[]", "{\"version\": \"1\"}", "{\"version\": -1}"}) {
+        mark(text);
+        CHECK(config::problem_of_catalogue(server).has_value());
+    }
+}
+
+TEST(CatalogueVersion, ANewerRecordOfOneBackupIsRefusedForThatOneAlone) {
+    const std::string newer = backup("{\"version\": 2, \"files\": \"in another form\"}");
+    const std::string known = backup("{\"version\": 1, \"files\": 7}");
+    const std::string older = backup("{\"files\": 8}");
+    const Catalogue catalogue(server);
+    CHECK_THROWS(Error, BackupLock(server, newer));
+    CHECK_THROWS(Error, BackupLease(server, newer));
+    CHECK_THROWS(Error, catalogue.mark_removed(newer));
+    CHECK(catalogue.extra(newer)->unreadable);
+    { const BackupLock lock(server, known); }
+    { const BackupLease lease(server, older); }
+    LONGS_EQUAL(7, catalogue.extra(known)->files);
+    LONGS_EQUAL(8, catalogue.extra(older)->files);
+    LONGS_EQUAL(3, catalogue.backups().size());
+}
