@@ -59,8 +59,13 @@ void Catalogue::create_directories() const {
     }
     const Path mark = config::catalogue_mark(server_);
     if (std::filesystem::exists(mark)) return;
-    write_file_durably(mark, fmt::format("{{\"version\": {}, \"written_by\": \"{}\"}}\n",
-                                         config::known_catalogue_version, COFFER_VERSION));
+    try {
+        write_file_durably(mark, fmt::format("{{\"version\": {}, \"written_by\": \"{}\"}}\n",
+                                             config::known_catalogue_version, COFFER_VERSION));
+    } catch (const Error& error) {
+        // Its absence says the same, and on a full disk nothing may keep backups from being deleted.
+        if (error.code() != ErrorCode::no_space) throw;
+    }
     kill_point("catalogue.mark.written");
 }
 
