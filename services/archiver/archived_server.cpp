@@ -139,6 +139,11 @@ void ArchivedServer::found_streamed(const std::string& segment) {
     feed();
 }
 
+void ArchivedServer::set_one_aside() {
+    ++error_files_;
+    listener_.state_changed();
+}
+
 void ArchivedServer::close(std::function<void()> then) {
     closing_ = true;
     intake_.stop();

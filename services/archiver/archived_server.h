@@ -46,6 +46,8 @@ class ArchivedServer {
 
     // A finished file is said to be there (the streamer's signal). Everything else finds its way by itself.
     void found_streamed(const std::string& segment);
+    // A file of the archive was moved to errors/ by somebody else's order.
+    void set_one_aside();
     // Takes nothing more, and deletes nothing more; then is called once, when no worker is busy for this server.
     void close(std::function<void()> then);
     [[nodiscard]] bool closing() const noexcept { return closing_; }

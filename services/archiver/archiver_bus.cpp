@@ -146,6 +146,31 @@ void declare_wal(BusObject& object, const std::shared_ptr<ServerObject::View>& v
                                 },
                                 [](Pending& reply, const UniqueFd& fd) { reply.answer(fd); });
                         });
+    object.later_method("RecheckWal", {"name", "flags"}, "sss", {"result", "fault", "moved_to"}, Access::act,
+                        [view](Pending pending, const std::string& name, std::uint64_t flags) {
+                            refuse_flags(flags);
+                            using Found = std::tuple<std::string, std::string, std::string>;
+                            answer_with<Found>(
+                                *view->background, std::move(pending),
+                                [archive = view->get().archive(), name] { return recheck_wal(archive.get(), name); },
+                                [view](Pending& reply, const Found& found) {
+                                    const auto& [result, fault, moved_to] = found;
+                                    if (!moved_to.empty() && view->server != nullptr) view->server->set_one_aside();
+                                    reply.answer(result, fault, moved_to);
+                                });
+                        });
+    object.later_method(
+        "StoreWal", {"name", "flags"}, "ss", {"result", "reason"}, Access::act,
+        [view](Pending pending, const std::string& name, std::uint64_t flags) {
+            refuse_flags(flags);
+            using Stored = std::tuple<std::string, std::string>;
+            answer_with<Stored>(
+                *view->background, std::move(pending),
+                [server = view->get().server(), archive = view->get().archive(), name] {
+                    return store_wal(*server, archive.get(), name);
+                },
+                [](Pending& reply, const Stored& stored) { reply.answer(std::get<0>(stored), std::get<1>(stored)); });
+        });
     const auto state = [view] {
         if (view->server == nullptr || !view->server->archive()) return wal::ArchiveState{};
         return view->server->archive()->state();

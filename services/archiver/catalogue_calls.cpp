@@ -60,6 +60,19 @@ std::vector<std::string> descendants(const catalogue::Catalogue& catalogue, cons
     return {found.rbegin(), found.rend() - 1};
 }
 
+constexpr int most_attempts = 10;
+
+void require_archived_name(const std::string& name) {
+    const wal::FileKind kind = wal::kind_of(name);
+    if (kind != wal::FileKind::unknown && kind != wal::FileKind::temporary) return;
+    throw Error(ErrorCode::invalid_argument, "this is no name of a WAL file", name);
+}
+
+wal::WalArchive& opened(wal::WalArchive* archive) {
+    if (archive != nullptr) return *archive;
+    throw Error(ErrorCode::busy, "the WAL archive is not open", {}, "see the server's State, and try again");
+}
+
 UniqueFd plain_bytes_in_memory(const Path& path, const std::string& name) {
     UniqueFd memory(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memory) throw Error::from_errno(errno, "cannot create a file in memory", name);
@@ -139,6 +152,35 @@ RebuiltIndex rebuild_index(wal::WalArchive& archive) {
         result.first_left_out.emplace_back(each.path, each.why);
     }
     return result;
+}
+
+std::tuple<std::string, std::string, std::string> recheck_wal(wal::WalArchive* archive, const std::string& name) {
+    require_archived_name(name);
+    const wal::Recheck found = opened(archive).recheck(name);
+    const char* const result = found.result == wal::Recheck::Result::set_aside ? "set-aside"
+                               : found.result == wal::Recheck::Result::sound   ? "sound"
+                                                                               : "absent";
+    return {result, found.fault, found.moved_to.string()};
+}
+
+std::tuple<std::string, std::string> store_wal(const config::Server& server, wal::WalArchive* archive,
+                                               const std::string& name) {
+    require_archived_name(name);
+    // The queue may be at it at the same moment.
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+        for (const Path& folder : {server.incoming_wals_directory, server.streaming_wals_directory}) {
+            if (!std::filesystem::exists(folder / name)) continue;
+            const wal::StoreOutcome outcome = opened(archive).store(folder / name);
+            using Result = wal::StoreResult;
+            if (outcome.result == Result::stored || outcome.result == Result::duplicate) return {"stored", ""};
+            if (outcome.result == Result::conflict || outcome.result == Result::refused)
+                return {"refused", outcome.reason};
+            if (outcome.result == Result::failed && outcome.error->code() != ErrorCode::busy)
+                return {"failed", outcome.error->what()};
+        }
+        if (opened(archive).has(name)) return {"stored", ""};
+    }
+    return {"absent", ""};
 }
 
 UniqueFd open_wal(const config::Server& server, const std::string& name, bool allow_partial) {

@@ -41,6 +41,8 @@ class Judge {
         if (restore::in_tar_format(base)) return fmt::format("backup {} is in Barman's tar format", base.backup_id);
         if (!std::filesystem::is_regular_file(catalogue_.data_path(base.backup_id) / "backup_manifest"))
             return fmt::format("backup {} has no manifest", base.backup_id);
+        if (catalogue_.is_damaged(base.backup_id))
+            return fmt::format("backup {} is damaged: its pages are read again", base.backup_id);
         if (base.data_checksums != backup_.data_checksums)
             return fmt::format("data checksums are {} since backup {}", backup_.data_checksums ? "on" : "off",
                                base.backup_id);

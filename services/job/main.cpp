@@ -1,6 +1,6 @@
-// coffer-job: the worker that takes one backup, restores, verifies, exports or imports one, and ends. Exit status: 0
-// done, 1 failed, 2 done with a warning, 3 a backup was canceled by SIGTERM or SIGINT. A restore that was canceled has
-// failed, as with Barman: cofferctl becomes this program.
+// coffer-job: the worker that takes one backup, restores, verifies, exports or imports one, or scrubs a server, and ends.
+// Exit status: 0 done, 1 failed, 2 done with a warning, 3 a backup or a scrub was canceled by SIGTERM or SIGINT. A
+// restore that was canceled has failed, as with Barman: cofferctl becomes this program.
 #include <sys/signalfd.h>
 
 #include <array>
@@ -12,6 +12,7 @@
 #include "services/job/progress.h"
 #include "services/job/request.h"
 #include "services/job/restore_command.h"
+#include "services/job/scrub_command.h"
 #include "services/job/transfer_command.h"
 #include "services/job/verify_command.h"
 
@@ -20,7 +21,8 @@ namespace {
 using namespace coffer;
 using namespace coffer::job;
 
-const std::array commands{backup_command(), restore_command(), verify_command(), export_command(), import_command()};
+const std::array commands{backup_command(), restore_command(), verify_command(),
+                          scrub_command(),  export_command(),  import_command()};
 
 // Readable from the first SIGTERM or SIGINT on; nobody reads it, so that every wait of the job sees it.
 UniqueFd stop_descriptor() {

@@ -69,6 +69,7 @@ void note(const catalogue::Catalogue& catalogue, const std::string& backup_id, W
         auto extra = catalogue.extra(backup_id);
         if (!extra || extra->unreadable) return;
         extra->verified_at = at;
+        extra->damage.clear();
         catalogue.save(backup_id, *extra);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::permission_denied) log_warning("the time is not noted: {}", error.what());

@@ -43,13 +43,16 @@ constexpr Option restore_options[] = {
     {"jobs"},
 };
 
+constexpr Option scrub_options[] = {{"all", Type::flag}, {"rate"}};
+
 struct Kind {
     std::string_view name;
     bool exclusive = false;
     std::span<const Option> options;
 };
 
-constexpr Kind kinds[] = {{"backup", true, backup_options}, {"restore", false, restore_options}};
+constexpr Kind kinds[] = {
+    {"backup", true, backup_options}, {"restore", false, restore_options}, {"scrub", true, scrub_options}};
 
 const Kind* find_kind(const std::string& name) noexcept {
     for (const Kind& kind : kinds) {
@@ -98,7 +101,7 @@ const Option& option_of(const Kind& kind, const std::string& name) {
 void check_request(const std::string& name, const bus::Options& options) {
     const Kind* kind = find_kind(name);
     if (kind == nullptr) {
-        throw Error(ErrorCode::not_supported, "unknown kind of job", name, "the kinds are: backup, restore");
+        throw Error(ErrorCode::not_supported, "unknown kind of job", name, "the kinds are: backup, restore, scrub");
     }
     for (const auto& [key, value] : options) {
         if (fits(value, option_of(*kind, key).type)) continue;

@@ -12,6 +12,7 @@ import pytest
 
 from lib import judge, processes, waiting
 from lib.box import Box
+from lib.damage import flip
 from lib.ledger import Ledger
 from lib.postgres import Postgres
 
@@ -32,7 +33,7 @@ class World:
 
     def __init__(self, directory):
         self.directory = processes.make_directory(directory)
-        self.primary = Postgres(os.path.join(directory, "primary")).create().start()
+        self.primary = Postgres(os.path.join(directory, "primary")).create(wal_keep_size="1GB").start()
         self.box = Box(os.path.join(directory, "box"))
         self.box.add_server("main", self.primary, compression="zstd", archiver="on")
         self.box.start()
@@ -131,6 +132,38 @@ class World:
         assert kill_point.endswith(".done") or not can_start(Postgres(target))
         shutil.rmtree(target)
 
+    def damage_all_kinds(self):
+        """A segment, and a file of the newest image, which the oldest has on bytes of its own."""
+        segment = self.end_segment()
+        self.box.wait_archived("main", segment)
+        archived = self.box.path("main", "wals", segment[:16], segment)
+        flip(archived, os.path.getsize(archived) // 2)
+        path = self.box.path("main", "base", self.box.backup("main"), "data", "PG_VERSION")
+        shutil.copy2(path, path + ".own")
+        os.chown(path + ".own", processes.UID, processes.GID)
+        os.rename(path + ".own", path)
+        flip(path, 0)
+
+    def scrub(self, kill_point=None):
+        return self.box.job("scrub", "main", "--all", kill_point=kill_point, check=False).returncode
+
+    def in_scrub(self, kill_point):
+        self.ledger.start()
+        self.damage_all_kinds()
+        assert self.scrub(kill_point) == -signal.SIGKILL
+        self.mend()
+
+    def mend(self):
+        """The next run ends what the one that was killed began."""
+        assert self.scrub() in (0, 2), self.box.cofferctl("scrub", "main", check=False).stdout
+        assert self.box.cofferctl("-f", "json", "scrub", "main").returncode == 0
+
+    def in_recheck(self, kill_point):
+        self.in_service("archiver", kill_point, lambda: (self.damage_all_kinds(), self.scrub()))
+        self.box.archiver.start()
+        waiting.until(lambda: self.box.property("archiver", "main", "State") in ("idle", "archiving"), "the archive is open")
+        self.mend()
+
     def in_scheduler(self, kill_point):
         self.in_service("scheduler", kill_point, lambda: self.box.cofferctl("backup", "main", check=False))
 
@@ -201,6 +234,9 @@ SCENARIOS = {
     "streamer.segment.": lambda w, name: w.in_service("streamer", name, w.end_segments),
     "archiver.segment.": lambda w, name: w.in_service("archiver", name, w.end_segments),
     "archiver.error.": lambda w, name: w.in_service("archiver", name, w.bring_foreign_file),
+    "archiver.recheck.": lambda w, name: w.in_recheck(name),
+    "job.scrub.": lambda w, name: w.in_scrub(name),
+    "scrub.mend.": lambda w, name: w.in_scrub(name),
     "archiver.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "catalogue.remove.": lambda w, name: w.in_service("archiver", name, w.delete_backup),
     "archiver.expire.": lambda w, name: w.in_expiry(name),

@@ -57,6 +57,10 @@ COMMANDS = {
                           "State | grep -q finished"),
     "backup error": "busctl get-property org.pgcoffer.Scheduler1 /org/pgcoffer/Scheduler1/job/_1 org.pgcoffer.Job1 "
                     "ErrorMessage",
+    "timer": "systemctl is-enabled coffer-scrub.timer && systemctl is-active coffer-scrub.timer && "
+             "systemctl show -P Persistent coffer-scrub.timer",
+    "scrub": "systemctl start coffer-scrub.service",
+    "scrub job": f"busctl call {SCHEDULER} ListJobs t 1",
     "crash": "before=$(systemctl show -P MainPID coffer-scheduler); systemctl kill -s KILL coffer-scheduler; "
              + until('test "$(systemctl show -P NRestarts coffer-scheduler)" = 1 && '
                      'systemctl is-active --quiet coffer-scheduler')
@@ -189,6 +193,12 @@ def test_a_backup_job_runs_inside_the_sandbox(said):
     assert re.search("onnect|unreachable|refused", said["backup error"][1]), explain(said, "backup error")
 
 
+def test_every_day_the_scheduler_is_asked_to_scrub(said):
+    assert said["timer"] == (0, "enabled\nactive\nyes\n"), explain(said, "timer")
+    assert said["scrub"][0] == 0, explain(said, "scrub")
+    assert '"scrub" "main"' in said["scrub job"][1] and '"scrub" "shop"' in said["scrub job"][1], explain(said, "scrub job")
+
+
 def test_it_comes_back_after_a_crash(said):
     assert said["crash"][0] == 0, explain(said, "crash")
 
@@ -207,7 +217,7 @@ def test_the_target_stops_all(said):
     assert "active\n" not in said["stop"][1].replace("inactive\n", ""), explain(said, "stop")
 
 
-@pytest.mark.parametrize("service, most", [("streamer", 12), ("archiver", 5), ("scheduler", 12)])
+@pytest.mark.parametrize("service, most", [("streamer", 12), ("archiver", 5), ("scheduler", 12), ("scrub", 5)])
 def test_the_sandbox_stays_tight(service, most):
     """systemd's exposure score, in tenths."""
     unit = os.path.join(processes.TOP, "units", "system", f"coffer-{service}.service")

@@ -196,6 +196,7 @@ void check_catalogue(const config::Server& server, const CatalogueView& view, Wa
     items.push_back({"wal size", true, pretty_size(static_cast<double>(checks.wal_bytes))});
     items.push_back({"compression settings", true, ""});
     items.push_back({"image cloning", true, image_way(server)});
+    check_scrub(scrub::standing_of(server, now), server.scrub_interval, items);
     const auto failed = std::count_if(view.backups().begin(), view.backups().end(),
                                       [](const auto& b) { return b.status == catalogue::BackupStatus::failed; });
     items.push_back({"failed backups", failed == 0, fmt::format("there are {} failed backups", failed)});
@@ -214,6 +215,10 @@ void check_gaps(const std::vector<wal::WalGap>& gaps, const catalogue::BackupInf
     }
     items.push_back({"WAL gap", worst == nullptr,
                      worst == nullptr ? "" : worst->to_string() + " is missing for ever; take a new backup now"});
+}
+
+void check_scrub(const scrub::Standing& standing, std::chrono::seconds interval, std::vector<CheckItem>& items) {
+    items.push_back({"scrub", standing.good(), standing.text(interval)});
 }
 
 void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items) {

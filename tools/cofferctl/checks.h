@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/scrub/standing.h"
 #include "lib/wal/gaps.h"
 #include "tools/cofferctl/bus_client.h"
 #include "tools/cofferctl/catalogue_view.h"
@@ -36,6 +37,7 @@ void check_configuration(const config::Server& server, std::vector<CheckItem>& i
 void check_postgres(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items);
 void check_catalogue(const config::Server& server, const CatalogueView& view, WallTime now, ServerChecks& checks);
 void check_gaps(const std::vector<wal::WalGap>& gaps, const catalogue::BackupInfo* last, std::vector<CheckItem>& items);
+void check_scrub(const scrub::Standing& standing, std::chrono::seconds interval, std::vector<CheckItem>& items);
 void check_receiver(const config::Server& server, const Asked<ReceiverView>& receiver, std::vector<CheckItem>& items);
 
 }  // namespace coffer::cofferctl

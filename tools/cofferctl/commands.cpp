@@ -21,6 +21,7 @@ const std::vector<Command>& all_commands() {
                                                delete_command(),
                                                verify_backup_command(),
                                                generate_manifest_command(),
+                                               scrub_command(),
                                                check_wal_archive_command(),
                                                check_archived_wal_range_command(),
                                                rebuild_xlogdb_command(),

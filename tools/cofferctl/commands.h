@@ -16,6 +16,7 @@ Command restore_command();
 Command delete_command();
 Command verify_backup_command();
 Command generate_manifest_command();
+Command scrub_command();
 Command check_wal_archive_command();
 Command check_archived_wal_range_command();
 Command rebuild_xlogdb_command();

@@ -18,7 +18,7 @@ bool has_figures(const BackupInfo& backup) {
 }
 
 std::string line_of(const std::string& server, const BackupInfo& backup, const WalFigures& wal,
-                    const std::string& retention) {
+                    const std::string& retention, bool damaged) {
     std::string line = server + " " + backup.backup_id;
     if (!backup.backup_name.empty()) line += " '" + backup.backup_name + "'";
     if (!has_figures(backup) || !backup.end_time) return line + " - " + std::string(name_of(backup.status));
@@ -30,6 +30,7 @@ std::string line_of(const std::string& server, const BackupInfo& backup, const W
         spaces += (spaces.empty() ? "" : ", ") + space.name + ":" + space.location;
     if (!spaces.empty()) line += " (tablespaces: " + spaces + ")";
     if (backup.status == BackupStatus::waiting_for_wals) line += " - WAITING_FOR_WALS";
+    if (damaged) line += " - DAMAGED";
     return retention == "-" || retention == "VALID" ? line : line + " - " + retention;
 }
 
@@ -66,8 +67,10 @@ void run(Context& context, const Arguments& arguments) {
             }
             const WalFigures wal = view.wal_of(*backup);
             const std::string retention = view.retention_of(*backup);
-            context.out.line(line_of(server.name, *backup, wal, retention));
+            const bool damaged = catalogue::Catalogue(server).is_damaged(backup->backup_id);
+            context.out.line(line_of(server.name, *backup, wal, retention, damaged));
             list.push_back(json_of(*backup, wal, retention));
+            if (damaged) list.back()["damaged"] = true;
         }
         context.out.data()[server.name] = std::move(list);
     });

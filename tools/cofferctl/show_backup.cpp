@@ -124,6 +124,18 @@ json page_information(const catalogue::Extra& extra) {
     return pages;
 }
 
+// When the scrub proved it, and what it found.
+json scrub_information(const catalogue::Extra& extra) {
+    json scrub{{"damage", json::array()}};
+    put_time(scrub, "verified", extra.verified_at);
+    put_time(scrub, "scrubbed", extra.scrubbed_at);
+    for (const auto& each : extra.damage) {
+        scrub["damage"].push_back(
+            {{"file", each.file}, {"what", each.what}, {"blocks", each.blocks}, {"found", iso_text(each.found_at)}});
+    }
+    return scrub;
+}
+
 // How the image came to be; Barman knows nothing of it.
 json image_information(const catalogue::Extra& extra) {
     json image{{"way", extra.way}, {"way_reason", extra.way_reason}, {"base", extra.base}, {"clone", extra.clone}};
@@ -142,6 +154,8 @@ json describe(const CatalogueView& view, const config::Server& server, const Bac
     const bool copied = extra && extra->files > 0;  // an attempt that was cut off has nothing to say
     if (copied) shown["page_information"] = page_information(*extra);
     if (copied) shown["image_information"] = image_information(*extra);
+    if (extra && (extra->verified_at || extra->scrubbed_at || !extra->damage.empty()))
+        shown["scrub_information"] = scrub_information(*extra);
     if (backup.status != BackupStatus::done && backup.status != BackupStatus::waiting_for_wals) return shown;
     const WalFigures wal = view.wal_of(backup);
     shown.update({{"system_id", std::to_string(backup.systemid)},
@@ -195,6 +209,15 @@ void print_image(Output& out, json image) {
                 {"Received", "received"},
                 {"Written", "written"},
                 {"All pages read at", "full_read"}});
+}
+
+void print_scrub(Output& out, const json& scrub) {
+    out.line("\n  Proof of what lies on disk:");
+    print_rows(out, 4, scrub, {{"Found good at", "verified"}, {"Last scrubbed at", "scrubbed"}});
+    for (const json& each : scrub["damage"]) {
+        out.line(fmt::format("    damaged: {} {}{}", plain(each["file"]), plain(each["what"]),
+                             each["blocks"].empty() ? "" : ": blocks " + each["blocks"].dump()));
+    }
 }
 
 void print(Output& out, const std::string& server, const BackupInfo& backup, const json& shown) {
@@ -256,6 +279,7 @@ void print(Output& out, const std::string& server, const BackupInfo& backup, con
         for (const auto& child : shown["catalog_information"]["children_backup_ids"])
             out.line("    Child Backup         : " + child.get<std::string>());
     }
+    if (shown.contains("scrub_information")) print_scrub(out, shown["scrub_information"]);
     if (shown.contains("image_information")) print_image(out, shown["image_information"]);
     if (shown.contains("page_information")) print_pages(out, backup, shown["page_information"]);
 }

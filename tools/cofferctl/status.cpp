@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/config/retention_policy.h"
+#include "lib/scrub/standing.h"
 #include "lib/wal/gaps.h"
 #include "tools/cofferctl/bus_client.h"
 #include "tools/cofferctl/catalogue_view.h"
@@ -95,6 +96,11 @@ void add_catalogue(StatusLines& lines, const config::Server& server) {
                           view.full_count(), server.minimum_redundancy));
 }
 
+void add_scrub(StatusLines& lines, const config::Server& server) {
+    const scrub::Standing standing = scrub::standing_of(server, Clock().now());
+    lines.add("scrub", "Scrub", (standing.good() ? "" : "FAILED: ") + standing.text(server.scrub_interval));
+}
+
 void add_gap(StatusLines& lines, const config::Server& server) {
     const auto gaps = wal::read_gaps(server);
     if (!gaps.empty()) lines.add("last_wal_gap", "Last gap in the WAL", gaps.back().to_string());
@@ -124,6 +130,7 @@ void run(Context& context, const Arguments& arguments) {
         refuse_unreadable(server);
         if (const auto absent = absent_archive(server)) context.out.warning(absent->full_text());
         add_catalogue(lines, server);
+        add_scrub(lines, server);
         add_gap(lines, server);
     });
 }

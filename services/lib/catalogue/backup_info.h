@@ -77,9 +77,18 @@ struct BadPage {
     Lsn page_lsn;
 };
 
+// A file of the image that is not what was backed up any more.
+struct ImageDamage {
+    std::string file;  // as in BadPage; "backup_manifest", "backup.info"
+    std::string what;  // "is missing"
+    std::vector<std::uint32_t> blocks;
+    WallTime found_at{};
+};
+
 // meta/<ID>-coffer.json
 struct Extra {
     bool unreadable = false;  // there is a file, which says nothing; never written
+    bool foreign = false;     // the backup is Barman's: only what the scrub found is known here
     std::uint64_t pages_checked = 0;
     std::uint64_t pages_torn_allowed = 0;  // newer than the backup's start: mended by WAL
     std::vector<BadPage> bad_pages;        // the first thousand
@@ -100,6 +109,8 @@ struct Extra {
     std::optional<WallTime> full_read_at;  // when its pages, or those that it shares, were last all read on the server
     std::string imported_from;             // the file that it came out of, without its endings; empty: taken here
     std::optional<WallTime> verified_at;   // when all of it was last found to be what was backed up
+    std::optional<WallTime> scrubbed_at;   // when a scrub last read all of it, whatever it found
+    std::vector<ImageDamage> damage;       // not mended yet: nobody may count on the backup
 };
 
 // Throws corrupt; not_supported for one that a newer Coffer wrote.

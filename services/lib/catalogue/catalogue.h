@@ -47,6 +47,9 @@ class Catalogue {
     // of it is relied on. Whoever takes a backup's lock or lease (backup_lock.h) has asked.
     void require_known_record(std::string_view backup_id) const;
 
+    // What the scrub found of it and is not mended.
+    [[nodiscard]] bool is_damaged(std::string_view backup_id) const;
+
     // Durable. Writes base/<ID>/backup.info for Barman before 3.13.2 (only the keys that Barman 3.4 knows), then
     // meta/<ID>-backup.info, which is what counts when both are there.
     void save(const BackupInfo& info) const;

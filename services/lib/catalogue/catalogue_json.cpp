@@ -73,6 +73,17 @@ Extra extra_of(const json& object) {
     if (const auto at = object.find("full_read_at"); at != object.end()) {
         extra.full_read_at = parse_time(at->get<std::string>());
     }
+    if (const auto at = object.find("scrubbed_at"); at != object.end()) {
+        extra.scrubbed_at = parse_time(at->get<std::string>());
+    }
+    take(object, "foreign", extra.foreign);
+    if (const auto damage = object.find("damage"); damage != object.end()) {
+        for (const json& each : *damage) {
+            extra.damage.push_back({each.at("file").get<std::string>(), each.at("what").get<std::string>(),
+                                    each.at("blocks").get<std::vector<std::uint32_t>>(),
+                                    parse_time(each.at("found_at").get<std::string>()).value_or(WallTime{})});
+        }
+    }
     if (const auto pages = object.find("bad_pages"); pages != object.end()) {
         for (const json& page : *pages) {
             extra.bad_pages.push_back({page.at("file").get<std::string>(), page.at("block").get<std::uint32_t>(),
@@ -130,6 +141,11 @@ std::optional<Extra> Catalogue::extra(std::string_view backup_id) const {
     return extra;
 }
 
+bool Catalogue::is_damaged(std::string_view backup_id) const {
+    const auto known = extra(backup_id);
+    return known && !known->damage.empty();
+}
+
 Extra parse_extra(const std::string& text, const std::string& where) {
     try {
         const json object = parse_object(text, where);
@@ -179,6 +195,14 @@ std::string format_extra(const Extra& extra) {
     if (extra.full_read_at) object["full_read_at"] = format_time(*extra.full_read_at);
     if (!extra.imported_from.empty()) object["imported_from"] = extra.imported_from;
     if (extra.verified_at) object["verified_at"] = format_time(*extra.verified_at);
+    if (extra.scrubbed_at) object["scrubbed_at"] = format_time(*extra.scrubbed_at);
+    if (extra.foreign) object["foreign"] = true;
+    for (const ImageDamage& each : extra.damage) {
+        object["damage"].push_back({{"file", each.file},
+                                    {"what", each.what},
+                                    {"blocks", each.blocks},
+                                    {"found_at", format_time(each.found_at)}});
+    }
     // A file's name may be no valid UTF-8.
     return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

@@ -36,7 +36,7 @@ void remove_tree(const Path& path) {
     remove_directory_tree(path);
 }
 
-// Barman's incremental ones do not count: they are nothing without the others.
+// Barman's incremental ones do not count: they are nothing without the others. Nor do damaged ones.
 bool counts(const BackupInfo& info) {
     return info.status == BackupStatus::done && info.parent().empty();
 }
@@ -111,8 +111,9 @@ void Catalogue::check_removable(const BackupInfo& info, const std::vector<Backup
         throw Error(ErrorCode::refused, "the backup is kept", info.backup_id,
                     "release it first: cofferctl keep --release " + server_.name + " " + info.backup_id);
     }
-    if (!counts(info)) return;
-    const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), counts));
+    const auto good = [this](const BackupInfo& one) { return counts(one) && !is_damaged(one.backup_id); };
+    if (!good(info)) return;
+    const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), good));
     if (left > server_.minimum_redundancy) return;
     throw Error(
         ErrorCode::refused,

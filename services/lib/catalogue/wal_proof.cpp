@@ -152,7 +152,7 @@ void prove_wal(const config::Server& server, const BackupInfo& info) {
     proof.begin();
     proof.time();
     // Barman's "postgres" backups end where the server was a moment later.
-    if (Catalogue(server).extra(info.backup_id)) proof.end();
+    if (const auto extra = Catalogue(server).extra(info.backup_id); extra && !extra->foreign) proof.end();
 }
 
 }  // namespace coffer::catalogue

@@ -52,6 +52,8 @@ struct Server {
     std::string streaming_backup_name = "barman_streaming_backup";
     bool clone_images = true;                                        // false: reuse_backup = off
     std::chrono::seconds full_read_interval{std::chrono::weeks(4)};  // own key
+    std::chrono::seconds scrub_interval{std::chrono::weeks(4)};      // own key; 0: no scrub
+    std::uint64_t scrub_rate = 100'000'000;                          // own key; bytes a second, 0 = no limit
 
     bool archiver = false;
     bool streaming_archiver = false;

@@ -56,6 +56,8 @@ constexpr Key keys[] = {
     {"backup_options", inherited, later, "concurrent_backup"},
     {"reuse_backup", inherited},
     {"full_read_interval", inherited, used, "4 WEEKS"},
+    {"scrub_interval", inherited, used, "4 WEEKS"},
+    {"scrub_rate", inherited, used, "100M"},
     {"parallel_jobs_start_batch_period", inherited, quiet},
     {"parallel_jobs_start_batch_size", inherited, quiet},
     {"tablespace_bandwidth_limit", inherited, later},

@@ -135,6 +135,12 @@ std::optional<bool> reuse_named(const std::string& text) {
     return std::nullopt;
 }
 
+std::optional<std::chrono::seconds> scrub_interval_of(const std::string& text) {
+    const std::string name = to_lower(text);
+    if (name == "off" || name == "0" || name == "false" || name == "none") return std::chrono::seconds(0);
+    return parse_interval(text);
+}
+
 constexpr const char* interval_remedy = "use a number and HOURS, DAYS, WEEKS or MONTHS";
 
 void read_backup(Resolver& r, Server& s) {
@@ -148,6 +154,10 @@ void read_backup(Resolver& r, Server& s) {
     r.number("parallel_jobs", s.parallel_jobs, 1, 256);
     r.parsed("reuse_backup", reuse_named, s.clone_images, "use off (each backup has files of its own) or link");
     r.parsed("full_read_interval", parse_interval, s.full_read_interval, interval_remedy);
+    r.parsed("scrub_interval", scrub_interval_of, s.scrub_interval,
+             "use a number and HOURS, DAYS, WEEKS or MONTHS, or off");
+    r.parsed("scrub_rate", parse_rate, s.scrub_rate,
+             "use a number of kilobytes per second, or one with k, M, Mi, G or Gi, 0 for no limit");
 }
 
 // The codec of a value, with Barman's other names for the same formats.

@@ -72,6 +72,13 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     return std::nullopt;
 }
 
+std::optional<std::uint64_t> parse_rate(std::string_view text) {
+    const auto parts = split_number(text);
+    if (!parts || !parts->second.empty()) return parse_size(text);
+    if (parts->first > std::numeric_limits<std::uint64_t>::max() / 1024) return std::nullopt;
+    return parts->first * 1024;
+}
+
 std::optional<bool> parse_boolean(std::string_view text) {
     const std::string lower = to_lower(trim(text));
     for (const char* yes : {"on", "true", "yes", "t", "y", "1"}) {

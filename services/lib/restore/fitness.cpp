@@ -43,6 +43,8 @@ void require_finished(const BackupInfo& backup, bool damage_allowed, std::vector
     }
 }
 
+constexpr std::size_t most_named = 10;
+
 constexpr std::array<std::string_view, 7> left_files{"postmaster.pid",   "postmaster.opts",  "recovery.signal",
                                                      "standby.signal",   "backup_label.old", "postgresql.auto.conf",
                                                      "global/pg_control"};
@@ -79,6 +81,25 @@ void require_fit(const BackupInfo& backup, const Path& data_path, bool damage_al
         throw Error(ErrorCode::corrupt, "the record of the backup does not say where in WAL it begins and ends",
                     backup.backup_id, "choose another backup");
     }
+}
+
+void require_undamaged(const std::optional<catalogue::Extra>& extra, const std::string& backup_id, bool damage_allowed,
+                       std::vector<std::string>& warnings) {
+    if (!extra || extra->damage.empty()) return;
+    std::string files;
+    for (std::size_t i = 0; i < std::min(most_named, extra->damage.size()); ++i) {
+        const catalogue::ImageDamage& each = extra->damage[i];
+        files += fmt::format("{}{} {}", i == 0 ? "" : ", ", each.file, each.what);
+        if (!each.blocks.empty()) files += fmt::format(" (blocks {})", fmt::join(each.blocks, ", "));
+    }
+    if (extra->damage.size() > most_named) files += ", …";
+    const std::string what = fmt::format("the scrub found this backup damaged: {}", files);
+    if (!damage_allowed) {
+        throw Error(ErrorCode::refused, what, backup_id,
+                    "restore another backup ('auto' takes one that is sound), or this one in spite of its damage with "
+                    "--no-verify");
+    }
+    warnings.push_back(what);
 }
 
 bool left_out(const std::string& relative, bool tablespaces_moved) {

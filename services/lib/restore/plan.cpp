@@ -79,11 +79,7 @@ class Planner {
         const wal::SegmentSize size = backups.empty() ? wal::SegmentSize() : backups.back().xlog_segment_size;
         holdings_.emplace(wal::Holdings::scan(server_, size));
         histories_ = read_histories(*holdings_);
-        plan_.backup = choose_backup(backups, request_.backup, plan_.target, [&](const BackupInfo& backup) {
-            const TargetTimeline& wanted = plan_.target.timeline;
-            return wanted.kind != TargetTimeline::Kind::number ||
-                   descends(wanted.number, backup.timeline, backup.end_xlog, histories_);
-        });
+        plan_.backup = choose_among(backups);
         if (!(plan_.backup.xlog_segment_size == size)) {
             holdings_.emplace(wal::Holdings::scan(server_, plan_.backup.xlog_segment_size));
             histories_ = read_histories(*holdings_);
@@ -91,7 +87,28 @@ class Planner {
         data_path_ = catalogue.data_path(plan_.backup.backup_id);
         backup_path_ = catalogue.backup_path(plan_.backup.backup_id);
         require_fit(plan_.backup, data_path_, !request_.verify, plan_.warnings);
+        require_undamaged(catalogue.extra(plan_.backup.backup_id), plan_.backup.backup_id, !request_.verify,
+                          plan_.warnings);
         plan_.identity = {plan_.backup.systemid, plan_.backup.version / 10000};
+    }
+
+    // What is chosen by itself is sound, as long as there is such a backup.
+    [[nodiscard]] BackupInfo choose_among(const std::vector<BackupInfo>& backups) const {
+        const auto on_timeline = [&](const BackupInfo& backup) {
+            const TargetTimeline& wanted = plan_.target.timeline;
+            return wanted.kind != TargetTimeline::Kind::number ||
+                   descends(wanted.number, backup.timeline, backup.end_xlog, histories_);
+        };
+        std::vector<BackupInfo> sound = backups;
+        std::erase_if(sound, [&](const BackupInfo& backup) { return Catalogue(server_).is_damaged(backup.backup_id); });
+        if (request_.backup == "auto" && sound.size() < backups.size()) {
+            try {
+                return choose_backup(sound, request_.backup, plan_.target, on_timeline);
+            } catch (const Error& error) {
+                if (error.code() != ErrorCode::target_unreachable) throw;
+            }
+        }
+        return choose_backup(backups, request_.backup, plan_.target, on_timeline);
     }
 
     void check_targets() {

@@ -95,6 +95,7 @@ Situation situation_of(const config::Server& server, std::vector<catalogue::Back
             info.end_xlog.valid() && std::filesystem::is_directory(catalogue.data_path(info.backup_id), error);
         candidate.keep = catalogue.keep_of(info.backup_id);
         candidate.wal_complete = info.status != catalogue::BackupStatus::done || is_complete(server, info, has_wal);
+        candidate.damaged = catalogue.is_damaged(info.backup_id);
         candidate.info = std::move(info);
         situation.backups.push_back(std::move(candidate));
     }

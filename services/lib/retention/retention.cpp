@@ -71,9 +71,13 @@ class Judge {
 
     // Says so, and is not counted.
     bool useless(std::size_t i) {
-        if (backups_[i].wal_complete) return false;
-        set(i, Verdict::none, "WAL that it needs is missing, so it counts for nothing");
+        if (backups_[i].sound()) return false;
+        set(i, Verdict::none, fault(i) + ", so it counts for nothing");
         return true;
+    }
+
+    [[nodiscard]] std::string fault(std::size_t i) const {
+        return backups_[i].damaged ? "the scrub found it damaged" : "WAL that it needs is missing";
     }
 
     void without_policy() {
@@ -91,12 +95,11 @@ class Judge {
         for (std::size_t i = backups_.size(); i-- > 0;) {
             if (!is_candidate(i)) continue;
             if (kept(i)) {
-                if (!backups_[i].wal_complete) continue;
+                if (!backups_[i].sound()) continue;
                 ++places;
                 reached |= backups_[i].keep == Keep::full && reaches(i, current);
             } else if (useless(i)) {
-                if (places >= wanted)
-                    set(i, Verdict::obsolete, "WAL that it needs is missing, and there are enough newer backups");
+                if (places >= wanted) set(i, Verdict::obsolete, fault(i) + ", and there are enough newer backups");
             } else if (places < wanted) {
                 set(i, Verdict::valid, fmt::format("it is number {} of the {} newest", ++places, wanted));
                 reached |= reaches(i, current);
@@ -141,7 +144,7 @@ class Judge {
     // Can whatever can be restored from a newer one, or was written since that moment, be reached from this one, too?
     [[nodiscard]] bool reaches_all_since(std::size_t i, WallTime moment) const {
         for (std::size_t newer = i + 1; newer < backups_.size(); ++newer) {
-            if (is_done(newer) && backups_[newer].wal_complete && !reaches(i, info(newer).timeline)) return false;
+            if (is_done(newer) && backups_[newer].sound() && !reaches(i, info(newer).timeline)) return false;
         }
         const TimelineId current = current_timeline();
         return std::all_of(timelines_.last_wal.begin(), timelines_.last_wal.end(), [&](const auto& each) {
@@ -174,7 +177,9 @@ class Judge {
         const bool any = oldest_valid != found_.end();
         for (std::size_t i = 0; i < backups_.size(); ++i) {
             if (is_done(i)) {
-                if (is_candidate(i) && found_[i].verdict == Verdict::none && any && i < limit)
+                // A damaged one may still be mended, or restored for what can be read.
+                const bool lacks_wal = is_candidate(i) && !backups_[i].damaged;
+                if (lacks_wal && found_[i].verdict == Verdict::none && any && i < limit)
                     set(i, Verdict::obsolete,
                         "WAL that it needs is missing, and it is older than all that the policy wants");
                 continue;
@@ -195,7 +200,7 @@ class Judge {
     void save_by_tiers() {
         std::vector<TierCandidate> usable;
         for (std::size_t i = 0; i < backups_.size(); ++i) {
-            if (is_candidate(i) && backups_[i].wal_complete && info(i).end_time)
+            if (is_candidate(i) && backups_[i].sound() && info(i).end_time)
                 usable.push_back({info(i).backup_id, *info(i).end_time});
         }
         const auto chosen = chosen_by_tiers(usable, policy_.tiers);
@@ -251,7 +256,7 @@ class Judge {
     std::optional<std::size_t> find_opener(const Fits& fits) {
         std::optional<std::size_t> opens;
         for (std::size_t i = backups_.size(); i-- > 0;) {
-            if (!is_done(i) || orphan_[i] || !backups_[i].wal_complete || !fits(i)) continue;
+            if (!is_done(i) || orphan_[i] || !backups_[i].sound() || !fits(i)) continue;
             opens = i;
             if (!policy_.wal_window) continue;
             const WallTime point = now_ - *policy_.wal_window;
@@ -314,7 +319,7 @@ class Judge {
     // Told to people: WAL that never came is not behind any backup that began before it.
     [[nodiscard]] std::string behind_gaps(std::size_t opens) const {
         for (std::size_t i = opens; i < backups_.size(); ++i) {
-            if (!is_done(i) || orphan_[i] || !backups_[i].wal_complete || found_[i].goes()) continue;
+            if (!is_done(i) || orphan_[i] || !backups_[i].sound() || found_[i].goes()) continue;
             const bool before_gap = std::any_of(timelines_.gaps.begin(), timelines_.gaps.end(), [&](const auto& gap) {
                 return gap.timeline >= info(i).timeline && gap.to > info(i).begin_xlog;
             });

@@ -8,13 +8,13 @@
 //   ones are OBSOLETE, or OBSOLETE* (and stay) while there are fewer VALID ones than minimum_redundancy.
 // - kept ones are KEEP:FULL or KEEP:STANDALONE and never go.
 //
-// Beyond them: a DONE backup that lacks WAL which it needs to become consistent counts for nothing. The backup that
-// opens a window must be one from which every timeline can be reached that a newer backup is on, or that has WAL within
-// the window; of those that REDUNDANCY keeps, at least one the timeline that WAL was last written on. (After a
-// point-in-time recovery of the server, the newest backup may be of a history that was given up.) What the policy gives
-// up and a tier wants stays as a standalone one (TIER:…). With a WAL window any moment can be restored that far back
-// and no further: the backup that opens it stays, and older ones stay as standalone ones. Backups that FAILED, or still
-// wait for WAL, go when they are older than every VALID one.
+// Beyond them: a DONE backup that lacks WAL which it needs to become consistent, or is damaged, counts for nothing. The
+// backup that opens a window must be one from which every timeline can be reached that a newer backup is on, or that
+// has WAL within the window; of those that REDUNDANCY keeps, at least one the timeline that WAL was last written on.
+// (After a point-in-time recovery of the server, the newest backup may be of a history that was given up.) What the
+// policy gives up and a tier wants stays as a standalone one (TIER:…). With a WAL window any moment can be restored
+// that far back and no further: the backup that opens it stays, and older ones stay as standalone ones. Backups that
+// FAILED, or still wait for WAL, go when they are older than every VALID one.
 #include <map>
 #include <optional>
 #include <string>
@@ -35,7 +35,10 @@ struct Candidate {
     Keep keep = Keep::none;
     bool files_kept = false;   // its directory is there, even where it is FAILED
     bool wal_complete = true;  // the WAL from its begin to its end is held
+    bool damaged = false;      // the scrub found it so
     bool leased = false;       // somebody reads it: all WAL behind it may be wanted
+
+    [[nodiscard]] bool sound() const noexcept { return wal_complete && !damaged; }
 };
 
 struct Timelines {

@@ -1,30 +1,19 @@
 #include "lib/verify/backup_check.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <mutex>
-#include <unordered_set>
-
-#include <fmt/format.h>
 
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
 #include "lib/catalogue/wal_proof.h"
-#include "lib/image/manifest.h"
 #include "lib/verify/backup_files.h"
-#include "lib/verify/file_check.h"
+#include "lib/verify/wanted_files.h"
 #include "lib/wal/holdings.h"
 #include "lib/wal/proof.h"
 
 namespace coffer::verify {
 namespace {
-
-constexpr std::size_t piece = 1 << 20;
 
 class Check {
   public:
@@ -32,111 +21,42 @@ class Check {
         : server_(server), backup_(backup), control_(control), files_(server, backup) {}
 
     Report run() {
-        const bool known = read_manifest();
-        find_files(known);
+        FileList list = list_files(files_, backup_, control_.canceled);
+        report_.findings = std::move(list.findings);
+        report_.notes = std::move(list.notes);
+        for (const std::string& path : list.surplus) find(path, "is not in the manifest");
+        const std::vector<WantedFile> wanted = std::move(list.files);
         std::uint64_t total = 0;
-        for (const Wanted& file : wanted_) total += file.expected.size;
+        for (const WantedFile& file : wanted) total += file.expected.size;
         if (control_.begin) control_.begin(total);
-        run_parallel(wanted_.size(), control_.jobs, [this](std::size_t i) { look_at(wanted_[i]); });
+        run_parallel(wanted.size(), control_.jobs, [&](std::size_t i) { look_at(wanted[i]); });
         check_wal();
         std::sort(report_.findings.begin(), report_.findings.end(),
                   [](const Finding& a, const Finding& b) { return a.path < b.path; });
-        report_.files = wanted_.size();
+        report_.files = wanted.size();
         report_.bytes = bytes_;
         report_.pages = pages_;
         return std::move(report_);
     }
 
   private:
-    struct Wanted {
-        image::ManifestFile expected;
-        bool in_manifest = false;
-    };
-
-    bool read_manifest() {
-        const Path manifest = files_.manifest();
-        if (!std::filesystem::exists(manifest)) {
-            // PostgreSQL sends one with every base backup that it is asked for.
-            if (backup_.mode == "postgres") {
-                find("backup_manifest", "is missing");
-            } else {
-                report_.notes.emplace_back("the backup has no manifest: only its pages are looked at");
-            }
-            return false;
-        }
-        try {
-            const auto head = image::read_manifest(manifest, [this](const image::ManifestFile& file) {
-                if (is_left_out(file.path)) return;
-                (void)FileDigest(file.algorithm);
-                wanted_.push_back({file, true});
-            });
-            if (head.system_identifier && backup_.systemid != 0 && *head.system_identifier != backup_.systemid)
-                find("backup_manifest", "is that of another cluster");
-            return true;
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::corrupt) throw;
-            find("backup_manifest", error.fact());
-            wanted_.clear();
-            return false;
-        }
-    }
-
-    // What is there and not in the manifest; or, without one, everything.
-    void find_files(bool known) {
-        std::unordered_set<std::string> names;
-        for (const Wanted& file : wanted_) names.insert(file.expected.path);
-        const auto take = [&](const std::string& path, std::uint64_t size) {
-            check_canceled();
-            if (names.count(path) != 0) return;
-            if (known) return find(path, "is not in the manifest");
-            wanted_.push_back({{path, size, {}, {}, {}}, false});
-        };
-        files_.for_each(take);
-    }
-
-    void look_at(const Wanted& file) {
+    void look_at(const WantedFile& file) {
         check_canceled();
         const std::string& name = file.expected.path;
         const Path path = files_.place_of(name);
-        const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-        if (!fd) {
-            if (errno == ENOENT || errno == ENOTDIR) return find(name, "is missing");
-            if (errno == ELOOP) return find(name, "is no file");
-            throw Error::from_errno(errno, "cannot open file", path.string());
-        }
-        struct stat status {};
-        if (::fstat(fd.get(), &status) != 0) throw Error::from_errno(errno, "cannot look at file", path.string());
-        if (!S_ISREG(status.st_mode)) return find(name, "is no file");
-        const auto size = static_cast<std::uint64_t>(status.st_size);
-        if (file.in_manifest && size != file.expected.size)
-            return find(name, fmt::format("has {} bytes, {} in the manifest", size, file.expected.size));
-        read(fd.get(), path, file);
-    }
-
-    void read(int fd, const Path& path, const Wanted& file) {
-        ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        FileCheck check(backup_, file.expected);
-        std::vector<std::byte> buffer(piece);
-        for (;;) {
+        const OpenedFile opened = open_file(path, file);
+        if (opened.fault) return find(name, *opened.fault);
+        const auto content = read_content(opened.fd.get(), path, file, backup_.data_checksums, [this](std::size_t got) {
             check_canceled();
-            const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) {
-                // A file system that keeps checksums says so of damage.
-                if (errno == EIO) return find(file.expected.path, "cannot be read: its file system says it is damaged");
-                throw Error::from_errno(errno, "cannot read file", path.string());
-            }
-            if (got == 0) break;
-            const ByteSpan bytes(buffer.data(), static_cast<std::size_t>(got));
-            check.add(bytes);
-            const std::uint64_t done = bytes_ += bytes.size();
+            const std::uint64_t done = bytes_ += got;
             if (control_.advance) control_.advance(done);
+        });
+        if (!content) return find(name, unreadable_file);
+        pages_ += content->pages;
+        if (auto finding = judge(file, *content, backup_)) {
+            const std::lock_guard lock(mutex_);
+            report_.findings.push_back(std::move(*finding));
         }
-        pages_ += check.pages();
-        auto finding = check.finish();
-        if (!finding) return;
-        const std::lock_guard lock(mutex_);
-        report_.findings.push_back(std::move(*finding));
     }
 
     void check_wal() {
@@ -189,7 +109,6 @@ class Check {
     const catalogue::BackupInfo& backup_;
     const Control& control_;
     const BackupFiles files_;
-    std::vector<Wanted> wanted_;
     std::mutex mutex_;
     Report report_;
     std::atomic<std::uint64_t> bytes_{0}, pages_{0};

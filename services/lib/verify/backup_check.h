@@ -13,14 +13,9 @@
 
 #include "lib/catalogue/backup_info.h"
 #include "lib/config/config.h"
+#include "lib/verify/file_content.h"
 
 namespace coffer::verify {
-
-struct Finding {
-    std::string path;                   // relative to PGDATA ("pg_tblspc/16384/PG_15…/5/16390"), or a WAL file's name
-    std::string what;                   // "is missing"
-    std::vector<std::uint32_t> blocks;  // of the file, that are damaged; the first thousand
-};
 
 struct Report {
     std::uint64_t files = 0;  // looked at

@@ -49,6 +49,12 @@ struct StoreOutcome {
     std::optional<Error> error;
 };
 
+struct Recheck {
+    enum class Result { absent, sound, set_aside } result = Result::absent;
+    std::string fault;
+    Path moved_to;  // in errors/
+};
+
 struct ArchiveState {
     std::optional<std::string> first_wal, last_wal;  // complete segments
     std::uint64_t wal_count = 0;
@@ -88,6 +94,9 @@ class WalArchive {
         std::vector<LeftOut> left_out;
     };
     Rebuilt rebuild_index();
+    // Proves an archived file anew. A damaged one goes to errors/, and the index knows at once; of a sound one the
+    // index says what lies there afterwards. Throws io, no_space.
+    Recheck recheck(const std::string& name);
 
     [[nodiscard]] ArchiveState state() const;
     [[nodiscard]] bool has(std::string_view name) const;
@@ -99,6 +108,7 @@ class WalArchive {
     struct Ready;  // archive_ready.h: compressed, waits for the commit
 
     void unlist(const std::vector<std::string>& names);
+    void relist(const std::string& name);  // archive_recheck.cpp
     // archive_load.cpp
     void load_index();
     void learn_system();
@@ -137,6 +147,7 @@ class WalArchive {
     std::mutex xlogdb_mutex_;   // one writer of xlog.db, and the next two; taken before state_mutex_
     bool disordered_ = false;
     std::optional<std::set<std::string>> changed_;  // names listed or unlisted while the index is made anew
+    std::mutex replacement_mutex_;                  // whoever moves an archived file away
     std::mutex commit_mutex_;                       // of the next three
     std::multiset<std::string> under_way_;          // between begin() and commit()
     std::vector<Ready> pending_;

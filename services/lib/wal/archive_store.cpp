@@ -146,7 +146,7 @@ void WalArchive::prepare(SourceFile& source, std::unique_lock<std::mutex>& turn,
         // What is compressed stays so, and texts stay what people can read.
         const bool compressible = found == Codec::none && (kind == FileKind::segment || kind == FileKind::partial);
         compress(ready, ready.source.bytes(), compressible ? server_.compression : Codec::none);
-        if (kind == FileKind::segment) (void)keep_proof(ready.fd.get(), proof_of(plain));
+        (void)keep_proof(ready.fd.get(), proof_of(plain));
     }
     ready.outcome.stored_size = ready.line.size;
     ready.source.release_bytes();
@@ -177,8 +177,12 @@ bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
     }
     log_error("server {}: archived {} is damaged; a good copy has arrived and takes its place", server_.name,
               ready.target.string());
-    ready.outcome.moved_to =
-        quarantine(server_, ready.target, QuarantineKind::unknown, "was damaged in the archive", clock_);
+    {
+        const std::lock_guard lock(replacement_mutex_);
+        if (!std::filesystem::exists(ready.target)) return true;  // a recheck has moved it
+        ready.outcome.moved_to =
+            quarantine(server_, ready.target, QuarantineKind::damaged, "was damaged in the archive", clock_);
+    }
     try {
         unlist({ready.source.name()});  // its size, time and compression were those of the damaged one
     } catch (const Error& error) {

@@ -1,6 +1,6 @@
 #pragma once
-// What a segment's content was when the archiver had proven it page by page and record by record: a checksum of the
-// plain bytes, kept with the archived file, whatever that is compressed with.
+// What a WAL file's content was when the archiver had proven it (a segment page by page and record by record): a
+// checksum of the plain bytes, kept with the archived file, whatever that is compressed with.
 //
 // Whoever gives the file out later compares checksums, which takes a tenth of the time of proving it again. It lies in
 // an extended attribute (user.coffer.proof: CRC-32C in hex, and the size), so it goes where the file goes, Barman is

@@ -58,7 +58,9 @@ void move_durably(const Path& from, const Path& to) {
 }
 
 Path free_name(const config::Server& server, const Path& source, QuarantineKind kind, const Clock& clock) {
-    const char* suffix = kind == QuarantineKind::duplicate ? "duplicate" : "unknown";
+    const char* const suffix = kind == QuarantineKind::duplicate ? "duplicate"
+                               : kind == QuarantineKind::damaged ? "damaged"
+                                                                 : "unknown";
     const auto seconds = std::chrono::floor<std::chrono::seconds>(clock.now());
     const std::string stem = fmt::format("{}.{:%Y%m%dT%H%M%S}Z", source.filename().string(), seconds);
     Path target = server.errors_directory / fmt::format("{}.{}", stem, suffix);

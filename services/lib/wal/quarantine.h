@@ -2,8 +2,9 @@
 // errors/: where files go that must not enter the archive, so that they are neither lost nor in the way.
 //
 // Names are Barman's: NAME.YYYYMMDDTHHMMSSZ.duplicate (the archive has other bytes under this name) and ….unknown (all
-// else); its check counts every file there, hence the reasons are kept elsewhere: one line for each file in
-// meta/archive-errors.log (file in errors/, tab, reason), which is only for people and may be removed.
+// else), and Coffer's ….damaged (lay in the archive and is not what was archived any more); its check counts every file
+// there, hence the reasons are kept elsewhere: one line for each file in meta/archive-errors.log (file in errors/, tab,
+// reason), which is only for people and may be removed.
 #include <string>
 
 #include "lib/base/clock.h"
@@ -11,7 +12,7 @@
 
 namespace coffer::wal {
 
-enum class QuarantineKind { duplicate, unknown };
+enum class QuarantineKind { duplicate, unknown, damaged };
 
 // Moves the file durably, across file systems too; returns where it is. The source stays when it throws.
 Path quarantine(const config::Server& server, const Path& source, QuarantineKind kind, const std::string& reason,

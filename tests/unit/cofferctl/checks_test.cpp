@@ -109,3 +109,22 @@ TEST(CofferctlChecks, IgnoredValuesAreToldButFailNothing) {
         "/etc/main.conf:9: 'archiver = yess' cannot be used and is ignored",
         items[0].hint.c_str());
 }
+
+TEST(CofferctlChecks, TheScrubFailsForDamageAndForWhatIsOverdue) {
+    const auto item_of = [](const scrub::Standing& standing) {
+        std::vector<CheckItem> items;
+        check_scrub(standing, std::chrono::days(28), items);
+        return items.at(0);
+    };
+    scrub::Standing standing;
+    CHECK(item_of(standing).passed);
+    standing.oldest = WallTime(std::chrono::sys_days(std::chrono::year(2026) / 11 / 1));
+    CHECK(item_of(standing).passed);
+    STRCMP_EQUAL("oldest proof 2026-11-01 00:00:00 UTC, each within 28 days", item_of(standing).hint.c_str());
+    standing.overdue = true;
+    CHECK(!item_of(standing).passed);
+    standing.overdue = false;
+    standing.damage = {"WAL 000000010000000000000003 is bad", "b", "c", "d"};
+    CHECK(!item_of(standing).passed);
+    STRCMP_EQUAL("4 damaged: WAL 000000010000000000000003 is bad; b; c; …", item_of(standing).hint.c_str());
+}

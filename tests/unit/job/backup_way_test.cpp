@@ -155,3 +155,13 @@ TEST(BackupWay, RefusesABaseThatWillNotDo) {
     CHECK(code_of("20261126T000000") == ErrorCode::refused);
     CHECK(code_of("20260101T000000") == ErrorCode::no_such_backup);
 }
+
+TEST(BackupWay, BuildsOnNoDamagedBackup) {
+    add("20261125T000000");
+    add("20261126T000000");
+    catalogue::Extra extra;
+    extra.damage.push_back({"base/5/1259", "is missing", {}, now});
+    catalogue::Catalogue(server).save("20261126T000000", extra);
+    STRCMP_EQUAL("20261125T000000", choose().base.c_str());
+    CHECK_THROWS(Error, choose({false, "20261126T000000"}));
+}

@@ -57,6 +57,15 @@ TEST(ConfigUnits, SizesKnowBothKindsOfPrefixes) {
     for (const auto& c : cases) CHECK_TEXT(parse_size(c.text) == c.expected, c.text);
 }
 
+TEST(ConfigUnits, RatesAreKilobytesUnlessTheyHaveAUnit) {
+    CHECK(parse_rate("0") == 0U);
+    CHECK(parse_rate("100") == 102400U);
+    CHECK(parse_rate("100k") == 100000U);
+    CHECK(parse_rate("50Mi") == 52428800U);
+    CHECK(!parse_rate("fast"));
+    CHECK(!parse_rate("18446744073709551615"));
+}
+
 TEST(ConfigUnits, BooleansHaveManyWords) {
     for (const char* yes : {"on", "ON", "true", "yes", "1", " t "}) CHECK_TEXT(parse_boolean(yes) == true, yes);
     for (const char* no : {"off", "False", "no", "0", "n"}) CHECK_TEXT(parse_boolean(no) == false, no);

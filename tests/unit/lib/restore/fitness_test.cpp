@@ -39,3 +39,22 @@ TEST(Fitness, ABackupWithDamagedPagesIsTakenOnlyWhenDamageIsAllowed) {
     backup.end_xlog = {};  // cut off
     CHECK_THROWS(Error, require_fit(backup, root, true, warnings));
 }
+
+TEST(Fitness, ABackupThatTheScrubFoundDamagedIsTakenOnlyWhenDamageIsAllowed) {
+    catalogue::Extra extra;
+    require_undamaged(extra, "20261128T000000", false, warnings);
+    require_undamaged(std::nullopt, "20261128T000000", false, warnings);
+    CHECK(warnings.empty());
+    extra.damage.push_back({"base/5/1259", "has not the checksum that is in the manifest", {3, 8}, {}});
+    try {
+        require_undamaged(extra, "20261128T000000", false, warnings);
+        FAIL("taken");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::refused);
+        CHECK(error.full_text().find("base/5/1259") != std::string::npos);
+        CHECK(error.full_text().find("blocks 3, 8") != std::string::npos);
+        CHECK(error.full_text().find("--no-verify") != std::string::npos);
+    }
+    require_undamaged(extra, "20261128T000000", true, warnings);
+    LONGS_EQUAL(1, warnings.size());
+}

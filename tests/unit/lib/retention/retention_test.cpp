@@ -263,3 +263,16 @@ TEST(Retention, TheWindowOpensOnTheTimelineThatTheServerIsOn) {
     STRCMP_EQUAL("OBSOLETE VALID VALID VALID", statuses("RECOVERY WINDOW OF 2 DAYS").c_str());
     STRCMP_EQUAL("OBSOLETE OBSOLETE OBSOLETE VALID", statuses("REDUNDANCY 1").c_str());
 }
+
+// The last good one never goes because a damaged one is newer.
+TEST(Retention, ADamagedBackupCountsForNothing) {
+    add_daily(3, 1);
+    backups[2].damaged = true;
+    STRCMP_EQUAL("OBSOLETE VALID -", statuses("REDUNDANCY 1").c_str());
+    STRCMP_EQUAL("VALID VALID -", statuses("REDUNDANCY 2").c_str());
+    STRCMP_EQUAL("VALID VALID -", statuses("RECOVERY WINDOW OF 2 DAYS").c_str());
+    backups[2].damaged = false;
+    backups[0].damaged = true;
+    STRCMP_EQUAL("OBSOLETE VALID VALID", statuses("REDUNDANCY 2").c_str());
+    STRCMP_EQUAL("- VALID VALID", statuses("REDUNDANCY 3").c_str());
+}

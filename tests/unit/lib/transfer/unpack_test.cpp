@@ -10,7 +10,7 @@ using namespace coffer;
 using namespace coffer::transfer;
 using coffer::transfer::tests::BundleMaker;
 
-TEST_GROUP(Unpack) {
+TEST_GROUP(UnpackExport) {
     Path place;
     BundleMaker bundle;
     void setup() override {
@@ -49,7 +49,7 @@ TEST_GROUP(Unpack) {
     }
 };
 
-TEST(Unpack, GivesBackWhatWasPutIn) {
+TEST(UnpackExport, GivesBackWhatWasPutIn) {
     LONGS_EQUAL(64, unpack(bundle.write()).size());
     const Path in = place / "in";
     STRCMP_EQUAL("x", read_file(in / "data/base/with space \xc3\xa4")->c_str());
@@ -63,19 +63,19 @@ TEST(Unpack, GivesBackWhatWasPutIn) {
     }
 }
 
-TEST(Unpack, ReadsEachCompression) {
+TEST(UnpackExport, ReadsEachCompression) {
     const std::string plain = unpack(bundle.write());
     for (const auto codec : {config::Codec::gzip, config::Codec::bzip2, config::Codec::xz, config::Codec::zstd})
         STRCMP_EQUAL(plain.c_str(), unpack(bundle.write(codec)).c_str());
     CHECK_THROWS(Error, bundle.write(config::Codec::lz4));
 }
 
-TEST(Unpack, FindsWhatWasAltered) {
+TEST(UnpackExport, FindsWhatWasAltered) {
     bundle.member("data/PG_VERSION").indexed = "14\n";
     STRCMP_CONTAINS("a file is not what the index says: data/PG_VERSION", fault().c_str());
 }
 
-TEST(Unpack, FindsAFlippedByteAnywhere) {
+TEST(UnpackExport, FindsAFlippedByteAnywhere) {
     const std::string good = bundle.write();
     std::size_t refused = 0, tried = 0;
     for (std::size_t at = 3; at < good.size(); at += good.size() / 97) {
@@ -90,7 +90,7 @@ TEST(Unpack, FindsAFlippedByteAnywhere) {
     LONGS_EQUAL(tried, refused);
 }
 
-TEST(Unpack, FindsThatTheEndIsMissing) {
+TEST(UnpackExport, FindsThatTheEndIsMissing) {
     const std::string good = bundle.write();
     for (const std::size_t size : {good.size() / 3, good.size() - 2000, std::size_t{5000}})
         CHECK(fault(good.substr(0, size)) != "nothing is wrong");
@@ -100,7 +100,7 @@ TEST(Unpack, FindsThatTheEndIsMissing) {
     STRCMP_CONTAINS("it was cut off", fault().c_str());
 }
 
-TEST(Unpack, LetsNothingOut) {
+TEST(UnpackExport, LetsNothingOut) {
     const auto with = [](auto change) {
         BundleMaker changed;
         change(changed);
@@ -122,12 +122,12 @@ TEST(Unpack, LetsNothingOut) {
     CHECK(!std::filesystem::exists(place / "out"));
 }
 
-TEST(Unpack, TakesNoMoreThanIsSaid) {
+TEST(UnpackExport, TakesNoMoreThanIsSaid) {
     bundle.header.bytes = (1 << 20) + 5;
     STRCMP_CONTAINS("holds more than it says", fault().c_str());
 }
 
-TEST(Unpack, TakesNoOtherWalAndMissesNone) {
+TEST(UnpackExport, TakesNoOtherWalAndMissesNone) {
     bundle.file("wal/000000010000000000000004", std::string(1 << 20, 'w'));
     STRCMP_CONTAINS("WAL that the backup does not need", fault().c_str());
     BundleMaker lacking;
@@ -135,19 +135,19 @@ TEST(Unpack, TakesNoOtherWalAndMissesNone) {
     STRCMP_CONTAINS("lacks WAL", fault(lacking.write()).c_str());
 }
 
-TEST(Unpack, TakesNothingTwice) {
+TEST(UnpackExport, TakesNothingTwice) {
     bundle.file("data/PG_VERSION", "15\n");
     STRCMP_CONTAINS("twice", fault().c_str());
 }
 
-TEST(Unpack, RefusesOtherFilesInWords) {
+TEST(UnpackExport, RefusesOtherFilesInWords) {
     STRCMP_CONTAINS("no export of Coffer's", fault("nothing of a tar").c_str());
     STRCMP_CONTAINS("no export of Coffer's", fault("").c_str());
     bundle.info.systemid = 1;
     STRCMP_CONTAINS("not that of a whole backup", fault().c_str());
 }
 
-TEST(Unpack, RefusesANewerFormat) {
+TEST(UnpackExport, RefusesANewerFormat) {
     std::string bytes = bundle.write();
     const std::size_t at = bytes.find("\"format\": 1");
     CHECK(at != std::string::npos);

@@ -62,7 +62,7 @@ TEST(WalArchiveReplacement, ReplacesAPlainFileWhoseBytesHaveChangedByAGoodCopy) 
         const StoreOutcome outcome = store(name_of_segment(1), bytes);
         check_stored(outcome, bytes);
         CHECK(read_file(outcome.moved_to.value()).value() == rotten);
-        STRCMP_EQUAL(".unknown", outcome.moved_to->extension().c_str());
+        STRCMP_EQUAL(".damaged", outcome.moved_to->extension().c_str());
         archive->remove({name_of_segment(1)});
     }
     LONGS_EQUAL(2, count_errors(server));
