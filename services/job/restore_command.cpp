@@ -36,13 +36,16 @@ constexpr OptionSpec options[] = {
     {"get_wal", Kind::flag, "fetch WAL during recovery through cofferctl get-wal"},
     {"no_get_wal", Kind::flag, "place WAL in pg_wal whatever recovery_options says"},
     {"tablespace", Kind::repeated, "NAME:PATH, a new place for a tablespace (may be repeated)"},
+    {"exclude_database", Kind::repeated, "leave this database out (may be repeated)"},
+    {"only_database", Kind::repeated, "leave all others out (may be repeated)"},
     {"jobs", Kind::text, "copy with this many threads (default: parallel_jobs, at least 2)"},
     {"verify", Kind::flag, "read reflinked files too where the file system finds damage by itself"},
     {"no_verify", Kind::flag, "do not hold the files against the backup manifest: take a damaged backup as it is"},
     {"dry_run", Kind::flag, "show the plan and stop"},
     {"json", Kind::flag, "print plan and summary as JSON"},
     {"remote_ssh_command", Kind::text, "not supported"},
-    {"delta_restore", Kind::flag, "not supported"},
+    {"delta_restore", Kind::flag, "onto a data directory of the same cluster: write only what differs"},
+    {"no_delta_restore", Kind::flag, "to an empty directory only, whatever recovery_options says"},
     {"staging_path", Kind::text, "not supported"},
     {"staging_location", Kind::text, "not supported"},
     {"staging_wal_directory", Kind::text, "not supported"},
@@ -58,7 +61,6 @@ void refuse_unsupported(const Options& given) {
                "restore to a directory here and move it, or run coffer-job restore on a machine that "
                "mounts the catalogue");
     }
-    if (given.flag("delta_restore")) refuse("--delta-restore", "restore into an empty directory");
     for (const char* name : {"staging_path", "staging_location", "staging_wal_directory", "combine_mode"}) {
         if (given.text(name)) refuse(name, "leave it out: backups are plain directories and need no staging");
     }
@@ -99,12 +101,17 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Confi
     if (given.flag("verify") && given.flag("no_verify")) {
         throw Error(ErrorCode::invalid_argument, "verify and no-verify are both given");
     }
+    if (given.flag("delta_restore") && given.flag("no_delta_restore")) {
+        throw Error(ErrorCode::invalid_argument, "delta-restore and no-delta-restore are both given");
+    }
     restore::PlanRequest wanted;
+    wanted.delta = given.flag("delta_restore") || (server.delta_restore_by_default && !given.flag("no_delta_restore"));
     wanted.backup = given.text("backup").value_or("");
     wanted.destination = given.text("destination").value_or("");
     wanted.taken = restore::catalogue_directories(config);
     wanted.target = target.target;
     wanted.tablespaces = restore::parse_tablespace_mapping(given.all("tablespace"));
+    wanted.databases = {given.all("exclude_database"), given.all("only_database")};
     wanted.get_wal = given.flag("get_wal") || (server.get_wal_by_default && !given.flag("no_get_wal"));
     wanted.verify = !given.flag("no_verify");
     wanted.read_shared = given.flag("verify");
@@ -143,14 +150,14 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
         progress.phase(name, message, total);
     };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
-    std::vector<std::string> warnings = restore::execute(plan, server, control);
+    restore::Executed executed = restore::execute(plan, server, control);
     progress.end_line();
-    for (std::string& warning : warnings) {
+    for (std::string& warning : executed.warnings) {
         if (!json) print("WARNING: " + warning);
         plan.warnings.push_back(std::move(warning));
     }
     const std::chrono::duration<double> took = clock.monotonic() - started;
-    print(json ? summary_json(plan, began, took) : summary_text(plan, took));
+    print(json ? summary_json(plan, executed, began, took) : summary_text(plan, executed, took));
     return {plan.backup.backup_id, {}};
 }
 

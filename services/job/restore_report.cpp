@@ -52,6 +52,18 @@ nlohmann::json plan_object(const Plan& plan) {
                           {"get_wal", plan.get_wal},
                           {"unfinished_segment", plan.uses_unfinished_segment},
                           {"warnings", plan.warnings}};
+    if (plan.delta) {
+        object["existing"] = {{"files_kept", plan.existing.kept_files},
+                              {"files_surplus", plan.existing.surplus_files},
+                              {"bytes_surplus", plan.existing.surplus_bytes}};
+    }
+    if (!plan.left_databases.empty()) object["databases_left_out"] = nlohmann::json::array();
+    for (const restore::LeftDatabase& left : plan.left_databases) {
+        object["databases_left_out"].push_back({{"name", left.database.name},
+                                                {"oid", left.database.oid},
+                                                {"bytes", left.bytes},
+                                                {"drop", restore::drop_command(left.database)}});
+    }
     if (plan.end.end.valid()) object["end_lsn"] = plan.end.end.to_string();
     if (plan.end.last_commit) object["last_transaction_time"] = restore::format_utc(*plan.end.last_commit);
     if (plan.end.last_xid) object["last_transaction_xid"] = *plan.end.last_xid;
@@ -82,6 +94,28 @@ std::string after_start(const Plan& plan) {
            "     or stop it and restore again with another target.";
 }
 
+// What was done to the directory that was there; empty when there was none.
+std::string delta_text(const Plan& plan, const restore::Executed& executed) {
+    if (!plan.delta) return {};
+    std::string text =
+        fmt::format("Of {} that were read {} were there already and {} were written; {} ({} files) were removed",
+                    size_text(executed.read), size_text(executed.equal), size_text(executed.written),
+                    size_text(executed.removed), executed.removed_files);
+    if (executed.shared > 0) text += fmt::format("; {} are shared with the backup", size_text(executed.shared));
+    return text + ".\n";
+}
+
+// What is left to do where databases were left out.
+std::string drop_text(const Plan& plan) {
+    if (plan.left_databases.empty()) return {};
+    std::string text =
+        "  4. These databases were left out: nobody can use them. Remove them when it is open for writing:\n";
+    for (const restore::LeftDatabase& left : plan.left_databases) {
+        text += "       " + restore::drop_command(left.database) + "\n";
+    }
+    return text;
+}
+
 nlohmann::json report_object(const Plan& plan) {
     nlohmann::json object{{plan.server, plan_object(plan)}};
     if (!plan.warnings.empty()) object["_WARNING"] = plan.warnings;
@@ -101,6 +135,14 @@ std::string plan_text(const Plan& plan) {
         "  to           {}\n",
         plan.server, plan.backup.backup_id, size_text(plan.bytes()), plan.files(),
         plan.reflink ? ", shared with the backup by reflinks" : "", plan.destination.string());
+    for (const restore::LeftDatabase& left : plan.left_databases) {
+        text += fmt::format("  left out     database {} ({})\n", left.database.name, size_text(left.bytes));
+    }
+    if (plan.delta) {
+        text +=
+            fmt::format("  is there     {} files are compared; {} files ({}) are removed\n", plan.existing.kept_files,
+                        plan.existing.surplus_files, size_text(plan.existing.surplus_bytes));
+    }
     for (const restore::TablespaceTarget& tablespace : plan.tablespaces) {
         text += fmt::format("  tablespace   {} -> {}\n", tablespace.name, tablespace.target.string());
     }
@@ -114,9 +156,10 @@ std::string plan_text(const Plan& plan) {
     return text;
 }
 
-std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
+std::string summary_text(const Plan& plan, const restore::Executed& executed, std::chrono::duration<double> took) {
     return fmt::format(
         "Restored in {:.1f} s: {} files{}, {}, and {} of WAL.\n"
+        "{}"
         "\n"
         "Next:\n"
         "  1. {}\n"
@@ -124,17 +167,25 @@ std::string summary_text(const Plan& plan, std::chrono::duration<double> took) {
         "       {}\n"
         "     {}\n"
         "  3. archive_command is 'false' in postgresql.auto.conf, so that the restored server cannot touch the\n"
-        "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n",
+        "     archive of the old one. When it takes over: remove the lines that coffer restore wrote there.\n"
+        "{}",
         took.count(), plan.files(), plan.verify && plan.reads_shared ? " (verified)" : "", size_text(plan.bytes()),
-        size_text(plan.wal_bytes()), settings_to_look_through(plan), start_command(plan), after_start(plan));
+        size_text(plan.wal_bytes()), delta_text(plan, executed), settings_to_look_through(plan), start_command(plan),
+        after_start(plan), drop_text(plan));
 }
 
 std::string plan_json(const Plan& plan) {
     return dump(report_object(plan));
 }
 
-std::string summary_json(const Plan& plan, WallTime began, std::chrono::duration<double> took) {
+std::string summary_json(const Plan& plan, const restore::Executed& executed, WallTime began,
+                         std::chrono::duration<double> took) {
     nlohmann::json object = report_object(plan);
+    if (plan.delta) {
+        object[plan.server]["delta"] = {{"read", executed.read},       {"equal", executed.equal},
+                                        {"written", executed.written}, {"shared", executed.shared},
+                                        {"removed", executed.removed}, {"files_removed", executed.removed_files}};
+    }
     object[plan.server]["seconds"] = took.count();
     object["_INFO"].push_back(fmt::format("Restored backup {} of server {} to {}", plan.backup.backup_id, plan.server,
                                           plan.destination.string()));

@@ -164,6 +164,19 @@ class World:
         waiting.until(lambda: self.box.property("archiver", "main", "State") in ("idle", "archiving"), "the archive is open")
         self.mend()
 
+    def in_delta_restore(self, kill_point):
+        """Onto a directory that holds the same cluster; what was cut off is completed by the next one."""
+        target = os.path.join(self.directory, "cut-off")
+        processes.make_directory(target)
+        onto = ("restore", "main", "latest", os.path.join(target, "data"), "--delta-restore")
+        self.box.job(*onto)
+        done = self.box.job(*onto, kill_point=kill_point, check=False)
+        assert done.returncode == -signal.SIGKILL, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert not can_start(Postgres(target))
+        self.box.job(*onto)
+        assert can_start(Postgres(target))
+        shutil.rmtree(target)
+
     def in_scheduler(self, kill_point):
         self.in_service("scheduler", kill_point, lambda: self.box.cofferctl("backup", "main", check=False))
 
@@ -246,6 +259,7 @@ SCENARIOS = {
     "catalogue.save.": lambda w, name: w.in_backup(name),
     "job.backup.taken_over": lambda w, name: w.in_next_backup(name),
     "job.backup.": lambda w, name: w.in_backup(name),
+    "job.restore.surplus": lambda w, name: w.in_delta_restore(name),
     "job.restore.": lambda w, name: w.in_restore(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),
 }

@@ -12,8 +12,9 @@ using Kind = OptionSpec::Kind;
 // What coffer-job knows under the same name.
 constexpr const char* passed_texts[] = {"target-time", "target-xid",    "target-lsn", "target-name",
                                         "target-tli",  "target-action", "jobs"};
-constexpr const char* passed_flags[] = {"target-immediate", "exclusive",  "standby-mode", "dry-run",
-                                        "get-wal",          "no-get-wal", "verify",       "no-verify"};
+constexpr const char* passed_flags[] = {"target-immediate", "exclusive",       "standby-mode", "dry-run",
+                                        "get-wal",          "no-get-wal",      "verify",       "no-verify",
+                                        "delta-restore",    "no-delta-restore"};
 
 std::string key_of(std::string name) {
     for (char& c : name) c = c == '-' ? '_' : c;
@@ -40,6 +41,11 @@ void run(Context& context, const Arguments& arguments) {
     }
     if (context.out.json_wanted()) argv.emplace_back("--json");
     for (const std::string& mapping : arguments.all("tablespace")) argv.insert(argv.end(), {"--tablespace", mapping});
+    for (const char* name : {"exclude-database", "only-database"}) {
+        for (const std::string& database : arguments.all(key_of(name))) {
+            argv.insert(argv.end(), {std::string("--") + name, database});
+        }
+    }
     become_job(std::move(argv));
 }
 
@@ -48,7 +54,7 @@ void run(Context& context, const Arguments& arguments) {
 Command restore_command() {
     return {"restore",
             {"recover"},
-            "restore a backup into an empty local directory",
+            "restore a backup into a local directory",
             "SERVER [BACKUP] DESTINATION",
             2,
             3,
@@ -66,7 +72,11 @@ Command restore_command() {
              {"--dry-run", Kind::flag, "show what would be done, or why it cannot be, and write nothing"},
              {"--verify", Kind::flag, "read reflinked files too where the file system finds damage by itself"},
              {"--no-verify", Kind::flag, "take a damaged backup as it is, without looking at its manifest"},
+             {"--delta-restore", Kind::flag, "onto a data directory of the same cluster: write only what differs"},
+             {"--no-delta-restore", Kind::flag, "to an empty directory only, whatever recovery_options says"},
              {"--tablespace", Kind::repeated, "NAME:DIRECTORY, may be repeated"},
+             {"--exclude-database", Kind::repeated, "leave this database out, may be repeated"},
+             {"--only-database", Kind::repeated, "leave all others out, may be repeated"},
              {"-j,--jobs", Kind::text, "files copied at the same time"},
              {"--retry-times", Kind::refused_text},
              {"--retry-sleep", Kind::refused_text},
@@ -75,8 +85,6 @@ Command restore_command() {
              {"--bwlimit", Kind::refused_text},
              {"--network-compression", Kind::refused_flag},
              {"--no-network-compression", Kind::ignored},
-             {"--delta-restore", Kind::refused_flag},
-             {"--no-delta-restore", Kind::ignored},
              {"--staging-wal-directory", Kind::refused_text},
              {"--restore-command", Kind::refused_text},
              {"--staging-path", Kind::refused_text},

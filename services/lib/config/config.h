@@ -74,7 +74,8 @@ struct Server {
     std::optional<std::chrono::seconds> last_wal_maximum_age;
     std::optional<std::uint32_t> max_incoming_wals_queue;
     std::chrono::seconds check_timeout{30};
-    bool get_wal_by_default = false;  // recovery_options = get-wal
+    bool get_wal_by_default = false;        // recovery_options = get-wal
+    bool delta_restore_by_default = false;  // recovery_options = delta-restore
     std::uint32_t parallel_jobs = 1;
 
     Path backup_directory;

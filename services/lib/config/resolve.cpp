@@ -271,9 +271,11 @@ void read_monitoring(Resolver& r, Server& s) {
         for (const std::string& word : words_of(options->text)) {
             if (word == "get-wal") {
                 s.get_wal_by_default = true;
+            } else if (word == "delta-restore") {
+                s.delta_restore_by_default = true;
             } else {
                 r.warn(*options, "'recovery_options = " + word + "' is not supported yet and is ignored",
-                       "get-wal is the one option of this version");
+                       "get-wal and delta-restore are the options");
             }
         }
     }

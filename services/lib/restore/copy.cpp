@@ -3,134 +3,149 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
-#include "lib/base/crc32c.h"
+#include "lib/base/crc32c_combine.h"
 #include "lib/base/error.h"
 #include "lib/base/parallel.h"
+#include "lib/restore/move_range.h"
 
 namespace coffer::restore {
 namespace {
 
-// A file larger than this is copied by several threads, a range each.
+// A file larger than this is copied by several threads, a range each. A multiple of the size of a page.
 constexpr std::uint64_t range_size = 64ULL << 20;
-// How much is copied between two looks at cancellation and two reports of progress.
-constexpr std::uint64_t step_size = 8ULL << 20;
-constexpr std::uint64_t checked_step = 1ULL << 20;
 
 constexpr const char* damage_remedy =
     "choose another backup; --no-verify restores it as it is, damage and all, for what can still be read from it";
 
-[[noreturn]] void fail(const char* what, const Path& path) {
-    throw Error::from_errno(errno, what, path.string());
-}
+// The ranges of one large file, whose checksums are joined when the last of them is done.
+struct Parts {
+    std::vector<Moved> moved;
+    std::atomic<std::size_t> left;
+    bool linked = false;
+    bool existing = false;
+};
 
-bool unsupported(int error_number) {
-    return error_number == EOPNOTSUPP || error_number == EXDEV || error_number == EINVAL || error_number == ENOTTY ||
-           error_number == ENOSYS || error_number == ETXTBSY;
-}
-
-// Copies [offset, offset + length), less if the source ends before. Falls back to reading and writing where the kernel
-// cannot copy between these file systems.
-void copy_range(const Path& source, const Path& target, std::uint64_t offset, std::uint64_t length,
-                const CopyControl& control, int in, int out) {
-    std::vector<std::byte> buffer;
-    const std::uint64_t end = offset + length;
-    while (offset < end) {
-        check_canceled(control);
-        const std::size_t step = std::min(end - offset, step_size);
-        ssize_t copied = -1;
-        if (buffer.empty()) {
-            auto from = static_cast<off_t>(offset);
-            auto to = static_cast<off_t>(offset);
-            copied = ::copy_file_range(in, &from, out, &to, step, 0);
-            if (copied < 0 && errno == EINTR) continue;
-            if (copied < 0 && !unsupported(errno)) fail("cannot copy file", target);
-            if (copied < 0) buffer.resize(1ULL << 20);
-        }
-        if (copied < 0) {
-            copied = ::pread(in, buffer.data(), std::min(step, buffer.size()), static_cast<off_t>(offset));
-            if (copied < 0 && errno == EINTR) continue;
-            if (copied < 0) fail("cannot read file", source);
-            files().write_at(out, ByteSpan(buffer.data(), static_cast<std::size_t>(copied)), offset, target);
-        }
-        if (copied == 0) return;
-        offset += static_cast<std::uint64_t>(copied);
-        if (control.copied) control.copied(static_cast<std::uint64_t>(copied));
-    }
-}
-
-// Reads all of a file that has a checksum, writes it unless it was reflinked, and holds it against the checksum.
-void copy_checked(const Tree& tree, const TreeEntry& entry, const Path& target, bool linked, const CopyControl& control,
-                  int in, int out) {
-    const Path source = tree.source / entry.path;
-    std::vector<std::byte> buffer(std::min<std::uint64_t>(entry.size + 1, checked_step));
-    std::uint64_t offset = 0;
-    std::uint32_t crc = 0;
-    ::posix_fadvise(in, 0, 0, POSIX_FADV_SEQUENTIAL);
-    for (;;) {
-        check_canceled(control);
-        const ssize_t got = ::pread(in, buffer.data(), buffer.size(), static_cast<off_t>(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) fail("cannot read file", source);
-        if (got == 0) break;
-        const ByteSpan bytes(buffer.data(), static_cast<std::size_t>(got));
-        crc = crc32c(bytes, crc);
-        if (!linked) files().write_at(out, bytes, offset, target);
-        offset += bytes.size();
-        if (control.copied) control.copied(bytes.size());
-    }
-    require_same(tree, entry, offset, crc, control);
-}
-
+// One file, or one range of a large one.
 struct Task {
     const Tree* tree;
     const TreeEntry* entry;
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
+    std::shared_ptr<Parts> parts{};  // empty when it is the whole file
+    bool reflink = false;
 };
 
-// One file or one range of a large one. A reflink copies all of a file at once, so it is tried by the first range, and
-// the others find nothing to do.
-void run_task(const Task& task, bool reflink, const CopyControl& control) {
-    const Path source = task.tree->source / task.entry->path;
-    const Path target = task.tree->target / task.entry->path;
-    const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
-    UniqueFd out;
-    if (task.length < task.entry->size) {
-        out = open_target(target, O_WRONLY);  // made before the threads started
-    } else {
-        out = create_file(target, control.owner);
+void set_size(int fd, std::uint64_t size, const Path& path) {
+    if (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
+        throw Error::from_errno(errno, "cannot set the size of file", path.string());
     }
-    const bool linked = reflink && ::ioctl(out.get(), FICLONE, in.get()) == 0;
-    if (task.entry->crc32c && !(linked && task.tree->guarded)) {
-        copy_checked(*task.tree, *task.entry, target, linked, control, in.get(), out.get());
-        return;
-    }
-    if (linked) {
-        if (control.copied) control.copied(task.entry->size);
-        return;
-    }
-    copy_range(source, target, task.offset, task.length, control, in.get(), out.get());
 }
 
-std::vector<Task> tasks_of(const Tree& tree, bool reflink, const CopyControl& control) {
-    std::vector<Task> tasks;
+struct Target {
+    UniqueFd file;
+    bool existing = false;  // with old content
+    bool linked = false;
+};
+
+// The file to write to, which has its size where the content does not give it.
+Target open_for(const Task& task, int in, const CopyControl& control) {
+    const Path path = task.tree->target / task.entry->path;
+    Target target;
+    if (control.delta != nullptr) {
+        if (!task.reflink && !task.entry->zeros) target.file = open_existing(path, control.owner);
+        target.existing = static_cast<bool>(target.file);
+        if (!target.existing) remove_file(path);
+    }
+    if (!target.existing) target.file = create_file(path, control.owner);
+    target.linked = task.reflink && !task.entry->zeros && ::ioctl(target.file.get(), FICLONE, in) == 0;
+    if (target.linked && control.delta != nullptr) control.delta->shared += task.entry->size;
+    const bool large = task.entry->size > range_size;
+    if (!target.linked && (target.existing || large || task.entry->zeros || is_sparse(in))) {
+        set_size(target.file.get(), task.entry->size, path);
+    }
+    return target;
+}
+
+Way way_of(bool linked, bool existing) {
+    if (linked) return Way::read;
+    return existing ? Way::compare : Way::copy;
+}
+
+void finish_part(const Task& task, Moved moved, const CopyControl& control) {
+    Parts& parts = *task.parts;
+    parts.moved[task.offset / range_size] = moved;
+    if (--parts.left > 0) return;
+    Moved whole;
+    for (const Moved& part : parts.moved) {
+        whole.crc32c = crc32c_joined(whole.crc32c, part.crc32c, part.size);
+        whole.size += part.size;
+    }
+    require_same(*task.tree, *task.entry, whole.size, whole.crc32c, control);
+}
+
+void run_task(const Task& task, const CopyControl& control) {
+    const TreeEntry& entry = *task.entry;
+    const UniqueFd in = files().open(task.tree->source / entry.path, O_RDONLY | O_NOFOLLOW);
+    Target target;
+    if (task.parts) {
+        const Path path = task.tree->target / entry.path;
+        target = {open_target(path, O_RDWR), task.parts->existing, task.parts->linked};
+    } else {
+        target = open_for(task, in.get(), control);
+    }
+    if (entry.zeros) return;
+    const Range range{*task.tree, entry, task.offset, task.length, in.get(), target.file.get()};
+    const bool checked = entry.crc32c && !(target.linked && task.tree->guarded);
+    if (checked || target.existing) {
+        const Moved moved = move_range(range, way_of(target.linked, target.existing), control);
+        if (task.parts) return finish_part(task, moved, control);
+        return require_same(*task.tree, entry, moved.size, moved.crc32c, control);
+    }
+    if (!target.linked) return copy_range(range, control);
+    if (control.copied) control.copied(entry.size);
+}
+
+// A large file is made here; what is left to do in its ranges is added to tasks.
+void add_ranges(Task task, const CopyControl& control, std::vector<Task>& tasks) {
+    const TreeEntry& entry = *task.entry;
+    const UniqueFd in = files().open(task.tree->source / entry.path, O_RDONLY | O_NOFOLLOW);
+    const Target target = open_for(task, in.get(), control);
+    if (target.linked && (task.tree->guarded || !entry.crc32c)) {
+        if (control.copied) control.copied(entry.size);
+        return;
+    }
+    task.parts = std::make_shared<Parts>();
+    task.parts->moved.resize((entry.size + range_size - 1) / range_size);
+    task.parts->left = task.parts->moved.size();
+    task.parts->linked = target.linked;
+    task.parts->existing = target.existing;
+    for (task.offset = 0; task.offset < entry.size; task.offset += range_size) {
+        task.length = std::min(range_size, entry.size - task.offset);
+        tasks.push_back(task);
+    }
+}
+
+void add_tasks(const Tree& tree, const CopyControl& control, std::vector<Task>& tasks) {
+    const auto file = std::find_if(tree.entries.begin(), tree.entries.end(),
+                                   [](const TreeEntry& entry) { return !entry.directory && entry.size > 0; });
+    const bool reflink = file != tree.entries.end() && can_reflink(tree.source / file->path, tree.target);
     for (const TreeEntry& entry : tree.entries) {
+        check_canceled(control);
+        const Task task{&tree, &entry, 0, entry.size, {}, reflink};
         if (entry.directory) {
             make_directory(tree.target / entry.path, control.owner);
-        } else if (reflink || entry.crc32c || entry.size <= range_size) {
-            tasks.push_back({&tree, &entry, 0, entry.size});
+        } else if (entry.size > range_size && !entry.zeros) {
+            add_ranges(task, control, tasks);
         } else {
-            create_file(tree.target / entry.path, control.owner);
-            for (std::uint64_t offset = 0; offset < entry.size; offset += range_size) {
-                tasks.push_back({&tree, &entry, offset, std::min(range_size, entry.size - offset)});
-            }
+            tasks.push_back(task);
         }
     }
-    return tasks;
 }
 
 }  // namespace
@@ -143,11 +158,10 @@ void copy_file(const Tree& tree, const TreeEntry& entry, const Path& target, con
     const Path source = tree.source / entry.path;
     const UniqueFd in = files().open(source, O_RDONLY | O_NOFOLLOW);
     const UniqueFd out = create_file(target, control.owner);
-    if (entry.crc32c) {
-        copy_checked(tree, entry, target, false, control, in.get(), out.get());
-    } else {
-        copy_range(source, target, 0, entry.size, control, in.get(), out.get());
-    }
+    const Range range{tree, entry, 0, entry.size, in.get(), out.get()};
+    if (!entry.crc32c) return copy_range(range, control);
+    const Moved moved = move_range(range, Way::copy, control);
+    require_same(tree, entry, moved.size, moved.crc32c, control);
 }
 
 void require_same(const Tree& tree, const TreeEntry& entry, std::uint64_t size, std::uint32_t crc32c,
@@ -162,16 +176,8 @@ void require_same(const Tree& tree, const TreeEntry& entry, std::uint64_t size, 
 
 void copy_trees(const std::vector<Tree>& trees, const CopyControl& control) {
     std::vector<Task> tasks;
-    std::vector<bool> reflinks;
-    for (const Tree& tree : trees) {
-        const auto file = std::find_if(tree.entries.begin(), tree.entries.end(),
-                                       [](const TreeEntry& entry) { return !entry.directory && entry.size > 0; });
-        const bool reflink = file != tree.entries.end() && can_reflink(tree.source / file->path, tree.target);
-        const std::vector<Task> more = tasks_of(tree, reflink, control);
-        tasks.insert(tasks.end(), more.begin(), more.end());
-        reflinks.resize(tasks.size(), reflink);
-    }
-    run_parallel(tasks.size(), control, [&](std::size_t index) { run_task(tasks[index], reflinks[index], control); });
+    for (const Tree& tree : trees) add_tasks(tree, control, tasks);
+    run_parallel(tasks.size(), control, [&](std::size_t index) { run_task(tasks[index], control); });
 }
 
 void run_parallel(std::size_t count, const CopyControl& control, const std::function<void(std::size_t)>& work) {

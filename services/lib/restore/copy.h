@@ -1,7 +1,10 @@
 #pragma once
-// Copying a directory tree fast: several threads, and the cheapest way the file systems offer: a reflink, else the
-// kernel's own copy, else read and write. Nothing is synced here: one syncfs at the end costs less than one fsync per
-// file.
+// Copying a directory tree fast: several threads, by file and by range of a large one, and the cheapest way the file
+// systems offer: a reflink, else the kernel's own copy, else read and write. Holes stay holes. Nothing is synced here:
+// one syncfs at the end costs less than one fsync per file.
+//
+// Onto a tree that is there already (CopyControl::delta) only pages that differ are written, into files that have no
+// other name; anything else in their place is replaced (existing_tree.h removes what is not wanted at all).
 //
 // Files and directories are made (target_files.h) with the modes that PostgreSQL demands (0600, 0700) and the owner
 // given, whatever the source has, so that nothing is readable by others even for a moment. Symbolic links and special
@@ -13,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +29,7 @@ struct TreeEntry {
     std::string path;  // relative to the root of the tree
     std::uint64_t size = 0;
     bool directory = false;
+    bool zeros = false;                     // becomes a file of this size that is nothing but a hole: databases.h
     std::optional<std::uint32_t> crc32c{};  // what its content must have; what is copied is held against it
 };
 
@@ -33,6 +38,7 @@ struct Tree {
     Path target;
     std::string prefix;              // of its paths in the backup manifest: "pg_tblspc/16384/", or empty
     std::vector<TreeEntry> entries;  // a directory before what is in it
+    std::set<std::string> spared{};  // at the target, left alone when it is there already (existing_tree.h)
     bool guarded = false;            // its files need no reading when they are reflinked: guard.h
     std::uint64_t bytes = 0;
     std::uint64_t files = 0;
@@ -40,6 +46,14 @@ struct Tree {
 
 // Reads the tree below source. excluded: relative paths left out, with all below them when they are directories.
 Tree list_tree(const Path& source, const Path& target, const std::function<bool(const std::string&)>& excluded);
+
+// What a copy onto existing files did, in bytes of the backup. Shared by its threads.
+struct DeltaCounts {
+    std::atomic<std::uint64_t> read{0};     // and compared with what was there, or new
+    std::atomic<std::uint64_t> equal{0};    // of these: were there already
+    std::atomic<std::uint64_t> written{0};  // of these: differed, or were missing
+    std::atomic<std::uint64_t> shared{0};   // came by reflink, whatever was there
+};
 
 // Shared by the threads of one restore.
 struct CopyControl {
@@ -49,12 +63,14 @@ struct CopyControl {
     std::function<bool()> canceled;                   // asked by any thread, often
     // Says more about a file whose checksum is wrong (which pages); called by any thread. May be empty.
     std::function<std::string(const Tree&, const TreeEntry&)> explain;
+    DeltaCounts* delta = nullptr;  // set: the targets may hold files, which are compared
 };
 
 // Throws canceled when control.canceled says so.
 void check_canceled(const CopyControl& control);
 
-// Copies all of it. source and target of each tree are there already (target empty, as real_path() gives it).
+// Copies all of it. source and target of each tree are there already (as real_path() gives it; target empty, but for a
+// delta).
 void copy_trees(const std::vector<Tree>& trees, const CopyControl& control);
 // One file, in this thread; held against the checksum if there is one.
 void copy_file(const Tree& tree, const TreeEntry& entry, const Path& target, const CopyControl& control);

@@ -17,13 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Is inner the same as outer, or below it? Both lexically normal and absolute.
-bool is_within(const Path& inner, const Path& outer) {
-    const auto [outer_end, inner_end] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-    (void)inner_end;
-    return outer_end == outer.end();
-}
-
 void require_absolute(const Path& path, const char* what) {
     if (!path.is_absolute()) {
         throw Error(ErrorCode::invalid_argument, fmt::format("the {} is not an absolute path", what), path.string(),
@@ -44,6 +37,12 @@ bool is_empty_directory(const Path& path) {
 }
 
 }  // namespace
+
+bool is_within(const Path& inner, const Path& outer) {
+    const auto [outer_end, inner_end] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+    (void)inner_end;
+    return outer_end == outer.end();
+}
 
 std::map<std::string, Path> parse_tablespace_mapping(const std::vector<std::string>& options) {
     std::map<std::string, Path> mapping;
@@ -119,7 +118,7 @@ std::vector<Path> catalogue_directories(const config::Config& config) {
     return directories;
 }
 
-void check_empty_target(const Path& target, const std::vector<Path>& taken) {
+void check_place(const Path& target, const std::vector<Path>& taken) {
     require_absolute(target, "destination");
     const Path real = real_path(target);
     for (const Path& catalogue : taken) {
@@ -128,21 +127,31 @@ void check_empty_target(const Path& target, const std::vector<Path>& taken) {
                         "choose a directory outside of " + catalogue.string());
         }
     }
+}
+
+bool is_empty_target(const Path& target) {
     struct stat status {};
     if (::stat(target.c_str(), &status) != 0) {
-        if (errno == ENOENT && ::lstat(target.c_str(), &status) != 0) return;
+        if (errno == ENOENT && ::lstat(target.c_str(), &status) != 0) return true;
         throw Error::from_errno(errno, "cannot look at the destination", target.string());
     }
     if (!S_ISDIR(status.st_mode)) {
         throw Error(ErrorCode::not_empty, "the destination exists and is not a directory", target.string(),
                     "choose another, or remove it");
     }
-    if (is_empty_directory(target)) return;
-    std::string remedy = "restore into a new or empty directory";
+    return is_empty_directory(target);
+}
+
+void check_empty_target(const Path& target, const std::vector<Path>& taken) {
+    check_place(target, taken);
+    if (is_empty_target(target)) return;
+    std::string remedy =
+        "restore into a new or empty directory, or onto a data directory of the same cluster with "
+        "--delta-restore";
     if (fs::exists(target / "postmaster.pid")) {
         remedy += "; a server may be running here";
     } else if (fs::exists(target / unfinished_marker)) {
-        remedy += "; what lies here is a restore that was cut off: remove it and start again";
+        remedy += "; what lies here is a restore that was cut off";
     }
     throw Error(ErrorCode::not_empty, "the destination is not empty", target.string(), remedy);
 }

@@ -34,6 +34,14 @@ std::vector<TablespaceTarget> place_tablespaces(const catalogue::BackupInfo& bac
 // The directories of all servers' catalogues.
 std::vector<Path> catalogue_directories(const config::Config& config);
 
+// Absolute, and not in or above one of the taken directories (those of catalogues). Throws invalid_argument, refused.
+void check_place(const Path& target, const std::vector<Path>& taken);
+// Absent counts as empty; so does one that holds nothing but "lost+found". Throws not_empty for another kind of file.
+bool is_empty_target(const Path& target);
+
+// Is inner the same as outer, or below it? Both lexically normal and absolute.
+bool is_within(const Path& inner, const Path& outer);
+
 // Absolute, not in or above one of the taken directories (those of catalogues), absent or an empty directory
 // ("lost+found" does not count), and not within a data directory that runs. Throws invalid_argument, not_empty,
 // refused, permission_denied.

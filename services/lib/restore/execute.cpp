@@ -1,11 +1,15 @@
 #include "lib/restore/execute.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <atomic>
 
 #include "lib/base/crc32c.h"
 #include "lib/base/error.h"
+#include "lib/restore/existing_cluster.h"
+#include "lib/restore/existing_tree.h"
 #include "lib/restore/fitness.h"
 #include "lib/restore/manifest_check.h"
 #include "lib/restore/new_tablespaces.h"
@@ -23,6 +27,10 @@ Plan with_real_paths(Plan plan) {
     return plan;
 }
 
+bool is_there(const Path& path) {
+    return std::filesystem::exists(std::filesystem::symlink_status(path));
+}
+
 class Execution {
   public:
     Execution(const Plan& plan, const config::Server& server, const ExecuteControl& control)
@@ -37,13 +45,14 @@ class Execution {
         copy_.explain = [this](const Tree& tree, const TreeEntry& entry) {
             return damaged_blocks(plan_.backup, tree, entry);
         };
+        if (plan.delta) copy_.delta = &delta_;
         copy_.copied = [this](std::uint64_t bytes) {
             const std::uint64_t done = done_.fetch_add(bytes) + bytes;
             if (control_.advance) control_.advance(done);
         };
     }
 
-    std::vector<std::string> run() {
+    Executed run() {
         begin();
         kill_point("job.restore.begin");
         try {
@@ -53,9 +62,10 @@ class Execution {
             throw;
         }
         kill_point("job.restore.wal");
-        phase("copy", "copying the backup", plan_.bytes());
         std::vector<Tree> trees = plan_.tablespace_trees;
         trees.push_back(plan_.data);
+        if (plan_.delta) make_way(trees);
+        phase("copy", plan_.delta ? "comparing with the backup" : "copying the backup", plan_.bytes());
         plan_.chain_of_backups.empty() ? copy_trees(trees, copy_) : unpack_backup();
         kill_point("job.restore.tree");
         link_tablespaces();
@@ -67,7 +77,11 @@ class Execution {
         check_canceled(copy_);
         finish();
         kill_point("job.restore.done");
-        return warnings_;
+        result_.read = delta_.read;
+        result_.equal = delta_.equal;
+        result_.written = delta_.written;
+        result_.shared = delta_.shared;
+        return std::move(result_);
     }
 
   private:
@@ -88,16 +102,24 @@ class Execution {
         make_directory(directory, plan_.owner);
     }
 
-    // Of two restores that found the same directory empty one makes the marker.
-    [[nodiscard]] UniqueFd claim() const {
-        UniqueFd marker;
+    [[noreturn]] void refuse_other() const {
+        throw Error(ErrorCode::busy, "another restore to this destination has begun", given_.destination.string(),
+                    "let it end, or choose another directory");
+    }
+
+    [[nodiscard]] UniqueFd claim_name() const {
         try {
-            marker = create_file(at(unfinished_marker), plan_.owner);
+            return create_file(at(unfinished_marker), plan_.owner);
         } catch (const Error& error) {
             if (error.code() != ErrorCode::not_empty) throw;
-            throw Error(ErrorCode::busy, "another restore to this destination has begun", given_.destination.string(),
-                        "let it end, or choose another directory");
+            refuse_other();
         }
+    }
+
+    // Of two restores that found the same directory empty one makes the marker.
+    [[nodiscard]] UniqueFd claim() const {
+        UniqueFd marker = claim_name();
+        lock(marker);
         for (const auto& entry : std::filesystem::directory_iterator(plan_.destination)) {
             const Path name = entry.path().filename();
             if (name == unfinished_marker || name == "lost+found") continue;
@@ -108,40 +130,108 @@ class Execution {
         return marker;
     }
 
+    // Of two restores onto the same directory one gets the lock, whether or not a marker was left there.
+    [[nodiscard]] UniqueFd claim_existing() const {
+        UniqueFd marker = open_existing(at(unfinished_marker), plan_.owner);
+        if (!marker) marker = claim_name();
+        lock(marker);
+        return marker;
+    }
+
+    void lock(const UniqueFd& marker) const {
+        if (::flock(marker.get(), LOCK_EX | LOCK_NB) != 0) refuse_other();
+    }
+
     // The marker is durable before anything else is written.
-    void begin() const {
+    void begin() {
         make_with_parents(plan_.destination);
-        const std::string text = "coffer is restoring backup " + plan_.backup.backup_id + " of server " + plan_.server +
-                                 " to this place.\nWhile this file is here, the restore has not ended: remove the "
-                                 "whole directory and start again.\n";
-        files().append(claim().get(), as_byte_span(text), at(unfinished_marker));
+        const std::string text = marker_text(plan_.server, plan_.backup, plan_.tablespaces, plan_.delta);
+        marker_ = plan_.delta ? claim_existing() : claim();
+        struct stat status {};
+        // One that was left behind says what the destination was, and pg_control may be gone already.
+        if (::fstat(marker_.get(), &status) == 0 && status.st_size == 0) {
+            files().append(marker_.get(), as_byte_span(text), at(unfinished_marker));
+            files().sync(marker_.get(), at(unfinished_marker));
+        }
         files().sync_directory(plan_.destination);
         files().sync_directory(plan_.destination.parent_path());
+        if (plan_.delta) make_unstartable();
         for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);
+    }
+
+    // Without pg_control PostgreSQL does not start. One that was started just before is found after that.
+    void make_unstartable() {
+        try {
+            if (is_there(at("global/pg_control"))) {
+                rename_target(at("global/pg_control"), at(control_aside));
+                files().sync_directory(at("global"));
+            }
+            require_no_server(plan_.destination);
+        } catch (...) {
+            give_up();
+            throw;
+        }
+    }
+
+    // A server that was whole before is whole again.
+    void put_back() const {
+        remove_tree(at(wal_aside));
+        if (is_there(at(control_aside))) {
+            rename_target(at(control_aside), at("global/pg_control"));
+            files().sync_directory(at("global"));
+        }
+        if (is_there(at("global/pg_control"))) files().unlink(at(unfinished_marker));
+    }
+
+    // Takes away what the backup does not have, old WAL and settings among it, and puts the new WAL in its place.
+    void make_way(const std::vector<Tree>& trees) {
+        phase("surplus", "removing what is not in the backup", 0);
+        // From here on nothing may go back to where it was.
+        if (is_there(at(control_aside))) {
+            remove_file(at(control_aside));
+            files().sync_directory(at("global"));
+        }
+        for (const Tree& tree : trees) {
+            const Existing found = remove_surplus(tree, copy_);
+            result_.removed += found.surplus_bytes;
+            result_.removed_files += found.surplus_files;
+        }
+        kill_point("job.restore.surplus");
+        rename_target(at(wal_aside), at("pg_wal"));
     }
 
     // Refused, or canceled, before a data file was copied: nothing is left to be in the way of the next attempt.
     void give_up() const noexcept {
+        if (plan_.delta) {
+            try {
+                put_back();
+            } catch (const std::exception&) {
+                // The marker says what to do.
+            }
+            return;
+        }
         std::error_code ignored;
         std::filesystem::remove_all(at("pg_wal"), ignored);
         std::filesystem::remove(at(unfinished_marker), ignored);
     }
 
     void bring_wal() {
-        make_directory(at("pg_wal"), plan_.owner);
-        make_directory(at("pg_wal/archive_status"), plan_.owner);
+        const Path pg_wal = at(plan_.delta ? wal_aside : "pg_wal");
+        if (plan_.delta) remove_tree(pg_wal);
+        make_directory(pg_wal, plan_.owner);
+        make_directory(pg_wal / "archive_status", plan_.owner);
         NewTablespaces tablespaces(plan_);
         if (plan_.get_wal) {
             phase("wal", "checking WAL", plan_.chain.pieces.size() * plan_.chain.size.bytes());
             prove_wal(plan_, server_, copy_, tablespaces);
         } else {
             phase("wal", "placing WAL", plan_.wal_bytes());
-            place_wal(plan_, server_, copy_, tablespaces);
+            place_wal(plan_, server_, pg_wal, copy_, tablespaces);
         }
         for (const Path& path : missing_directories(tablespaces.found(), given_)) {
             make_with_parents(path);
-            warnings_.push_back("a tablespace was made after the backup; recovery makes it again at " + path.string() +
-                                ", so this directory was made for it");
+            result_.warnings.push_back("a tablespace was made after the backup; recovery makes it again at " +
+                                       path.string() + ", so this directory was made for it");
         }
     }
 
@@ -204,7 +294,9 @@ class Execution {
     void finish() {
         const Path directory = at("global");
         const Path temporary = at(hidden_control_file);
-        if (plan_.chain_of_backups.empty()) copy_file(plan_.data, apart(control_file), temporary, copy_);
+        CopyControl whole = copy_;
+        whole.delta = nullptr;
+        if (plan_.chain_of_backups.empty()) copy_file(plan_.data, apart(control_file), temporary, whole);
         files().sync(files().open(temporary, O_RDONLY).get(), temporary);
         files().unlink(at(unfinished_marker));
         files().sync_directory(plan_.destination);
@@ -220,12 +312,14 @@ class Execution {
     ConfigurationReport configuration_;
     CopyControl copy_;
     std::atomic<std::uint64_t> done_{0};
-    std::vector<std::string> warnings_;
+    UniqueFd marker_;  // locked while the restore runs
+    DeltaCounts delta_;
+    Executed result_;
 };
 
 }  // namespace
 
-std::vector<std::string> execute(const Plan& plan, const config::Server& server, const ExecuteControl& control) {
+Executed execute(const Plan& plan, const config::Server& server, const ExecuteControl& control) {
     return Execution(plan, server, control).run();
 }
 

@@ -16,15 +16,6 @@ namespace {
 
 constexpr std::uint8_t info_mask = 0xF0, info_create = 0x00;
 
-// Recovery does not pass records from here on; 0 where it goes as far as there is WAL, which may be more than was held
-// when the plan was made.
-Lsn end_of(const Plan& plan) {
-    if (plan.target.standby_mode || plan.target.kind == TargetKind::end) return {};
-    // It stops right behind the record of the last transaction (settings.cpp).
-    if (plan.end.last_transaction) return *plan.end.last_transaction + 1;
-    return plan.target.kind == TargetKind::immediate ? plan.backup.end_xlog : plan.end.end;
-}
-
 const TablespaceTarget* of_backup(const Plan& plan, std::uint32_t oid) {
     const auto& all = plan.tablespaces;
     const auto found = std::find_if(all.begin(), all.end(), [oid](const auto& one) { return one.oid == oid; });
@@ -55,13 +46,20 @@ void require_owner(const Path& path, const Plan& plan) {
 
 }  // namespace
 
+Lsn records_end(const Plan& plan) {
+    if (plan.target.standby_mode || plan.target.kind == TargetKind::end) return {};
+    // It stops right behind the record of the last transaction (settings.cpp).
+    if (plan.end.last_transaction) return *plan.end.last_transaction + 1;
+    return plan.target.kind == TargetKind::immediate ? plan.backup.end_xlog : plan.end.end;
+}
+
 wal::RecordKinds tablespace_kinds() {
     wal::RecordKinds kinds;
     kinds.set(wal::rm_tablespace);
     return kinds;
 }
 
-NewTablespaces::NewTablespaces(const Plan& plan) : begin_(plan.backup.begin_xlog), end_(end_of(plan)) {}
+NewTablespaces::NewTablespaces(const Plan& plan) : begin_(plan.backup.begin_xlog), end_(records_end(plan)) {}
 
 void NewTablespaces::take(const wal::RecordView& record) {
     if (record.rmid != wal::rm_tablespace || (record.info & info_mask) != info_create) return;

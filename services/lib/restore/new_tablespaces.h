@@ -16,6 +16,10 @@
 
 namespace coffer::restore {
 
+// Recovery does not pass records from here on; 0 where it goes as far as there is WAL, which may be more than was held
+// when the plan was made.
+Lsn records_end(const Plan& plan);
+
 // The resource managers of the records to take.
 wal::RecordKinds tablespace_kinds();
 

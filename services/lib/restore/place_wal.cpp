@@ -62,10 +62,10 @@ wal::SegmentCheck prove_piece(const Plan& plan, const config::Server& server, st
                 piece.file.path.string(), fetch_again);
 }
 
-wal::SegmentCheck place_piece(const Plan& plan, const config::Server& server, std::size_t index,
+wal::SegmentCheck place_piece(const Plan& plan, const config::Server& server, const Path& pg_wal, std::size_t index,
                               const CopyControl& control, NewTablespaces& tablespaces) {
     const std::string name = plan.chain.pieces[index].segment.name(plan.chain.size);
-    const Path target = plan.destination / "pg_wal" / name;
+    const Path target = pg_wal / name;
     const UniqueFd out = create_file(target, control.owner);
     std::uint64_t offset = 0;
     wal::SegmentCheck check = prove_piece(plan, server, index, control, tablespaces, [&](ByteSpan bytes) {
@@ -76,7 +76,7 @@ wal::SegmentCheck place_piece(const Plan& plan, const config::Server& server, st
     if (offset < size && ::ftruncate(out.get(), static_cast<off_t>(size)) != 0) {
         throw Error::from_errno(errno, "cannot set the size of file", target.string());
     }
-    mark_archived(plan.destination / "pg_wal", name, control);
+    mark_archived(pg_wal, name, control);
     return check;
 }
 
@@ -180,9 +180,8 @@ void for_each_piece(const Plan& plan, const config::Server& server, const CopyCo
 
 }  // namespace
 
-void place_wal(const Plan& plan, const config::Server& server, const CopyControl& control,
+void place_wal(const Plan& plan, const config::Server& server, const Path& pg_wal, const CopyControl& control,
                NewTablespaces& tablespaces) {
-    const Path pg_wal = plan.destination / "pg_wal";
     for (const wal::HeldFile& history : plan.histories) {
         const Path target = pg_wal / history.name;
         const std::string text = wal::decompress_file(history.path, largest_history);
@@ -190,7 +189,7 @@ void place_wal(const Plan& plan, const config::Server& server, const CopyControl
         mark_archived(pg_wal, history.name, control);
     }
     for_each_piece(plan, server, control, tablespaces,
-                   [&](std::size_t index) { return place_piece(plan, server, index, control, tablespaces); });
+                   [&](std::size_t index) { return place_piece(plan, server, pg_wal, index, control, tablespaces); });
 }
 
 void prove_wal(const Plan& plan, const config::Server& server, const CopyControl& control,

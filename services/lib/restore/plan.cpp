@@ -10,9 +10,12 @@
 #include "lib/base/error.h"
 #include "lib/restore/branches.h"
 #include "lib/restore/choose.h"
+#include "lib/restore/existing_cluster.h"
 #include "lib/restore/fitness.h"
 #include "lib/restore/guard.h"
+#include "lib/restore/left_pages.h"
 #include "lib/restore/manifest_check.h"
+#include "lib/restore/new_tablespaces.h"
 #include "lib/restore/reachable.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/timeline_history.h"
@@ -63,6 +66,7 @@ class Planner {
         }
         trim_chain();
         list_files();
+        leave_out_databases();
         make_settings();
         plan_.owner = choose_owner(plan_.destination, plan_.warnings);
         if (plan_.get_wal && plan_.owner) require_reach(*plan_.owner);
@@ -112,11 +116,12 @@ class Planner {
     }
 
     void check_targets() {
-        check_empty_target(plan_.destination, request_.taken);
+        check_target(plan_.destination);
+        if (plan_.delta) require_same_cluster(plan_.destination, plan_.backup.systemid);
         plan_.tablespaces = place_tablespaces(plan_.backup, backup_path_, plan_.destination, request_.tablespaces);
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
             try {
-                check_empty_target(tablespace.target, request_.taken);
+                if (check_target(tablespace.target)) require_own_tablespace(plan_.destination, tablespace);
             } catch (const Error& error) {
                 throw error.within(fmt::format("tablespace '{}'", tablespace.name))
                     .with_remedy(fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
@@ -126,6 +131,18 @@ class Planner {
                                                      tablespace.target.string()));
             }
         }
+    }
+
+    // Is something there already, onto which a delta restore may go?
+    bool check_target(const Path& target) {
+        if (!request_.delta) {
+            check_empty_target(target, request_.taken);
+            return false;
+        }
+        check_place(target, request_.taken);
+        const bool there = !is_empty_target(target);
+        plan_.delta = plan_.delta || there;
+        return there;
     }
 
     void follow_timelines() {
@@ -177,11 +194,18 @@ class Planner {
                         [&](const auto& tablespace) { return tablespace.target != original_place(tablespace.oid); });
         const bool moved = plan_.tablespaces_moved;
         if (needs_unpacking(plan_.backup)) return list_chain();
-        plan_.data =
-            list_tree(data_path_, plan_.destination, [&](const std::string& path) { return left_out(path, moved); });
+        plan_.data = list_tree(data_path_, plan_.destination, [&](const std::string& path) {
+            // With old WAL in it pg_wal is replaced as a whole.
+            return left_out(path, moved) || (plan_.delta && path == "pg_wal");
+        });
+        plan_.data.spared = {unfinished_marker, wal_aside, "lost+found"};
+        const Path real = real_path(plan_.destination);
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
             plan_.tablespace_trees.push_back(list_tree(tablespace.source, tablespace.target, nullptr));
             plan_.tablespace_trees.back().prefix = fmt::format("pg_tblspc/{}/", tablespace.oid);
+            plan_.tablespace_trees.back().spared = {"lost+found"};
+            const Path place = real_path(tablespace.target);
+            if (is_within(place, real)) plan_.data.spared.insert(place.lexically_relative(real).string());
         }
         if (!request_.verify) {
             plan_.warnings.emplace_back("the files are not held against the backup manifest (--no-verify)");
@@ -194,6 +218,12 @@ class Planner {
     }
 
     void list_chain() {
+        const auto refuse = [&](const char* why) {
+            throw Error(ErrorCode::not_supported, fmt::format("Barman packed this backup: {}", why),
+                        plan_.backup.backup_id, "restore it to an empty directory, whole");
+        };
+        if (plan_.delta) refuse("it cannot be compared with what the destination holds");
+        if (!request_.databases.everything()) refuse("no database of it can be left out");
         plan_.chain_of_backups = chain_of(catalogue::Catalogue(server_), plan_.backup, request_.verify);
         plan_.data.source = data_path_;
         plan_.data.target = plan_.destination;
@@ -207,6 +237,27 @@ class Planner {
         estimate(plan_.chain_of_backups, trees);
         if (!request_.verify)
             plan_.warnings.emplace_back("the files are not held against the backup manifest (--no-verify)");
+    }
+
+    // After the manifest was asked: their sizes are compared as those of all others.
+    void leave_out_databases() {
+        if (request_.databases.everything()) return;
+        const BackupInfo& backup = plan_.backup;
+        plan_.left_databases = choose_databases(
+            read_databases(data_path_, plan_.identity.major_version, backup.data_checksums), request_.databases);
+        if (plan_.left_databases.empty()) return;
+        const auto refuse = [&](const char* why) {
+            throw Error(ErrorCode::refused, fmt::format("databases cannot be left out: {}", why), backup.backup_id,
+                        "restore all databases, and drop those that you do not want");
+        };
+        if (plan_.target.standby_mode) refuse("a standby replays what is not known yet, and cannot drop them");
+        if (plan_.get_wal && plan_.target.kind == TargetKind::end) {
+            refuse("with --get-wal and no target recovery may fetch WAL that is not known yet");
+        }
+        require_replay_without(plan_.left_databases, {server_, plan_.chain, plan_.identity, backup.begin_xlog,
+                                                      records_end(plan_), request_.canceled});
+        leave_out(plan_.data, false, plan_.left_databases);
+        for (Tree& tree : plan_.tablespace_trees) leave_out(tree, true, plan_.left_databases);
     }
 
     [[nodiscard]] Path original_place(std::uint32_t oid) const {
@@ -257,6 +308,19 @@ class Planner {
                     "--get-wal: WAL is placed then");
     }
 
+    // What an existing directory has of a tree, with the places that no link leads to.
+    Existing survey(Tree tree) {
+        tree.target = real_path(tree.target);
+        if (!plan_.delta || !std::filesystem::is_directory(tree.target)) return {};
+        Existing found = survey_existing(tree);
+        plan_.existing.kept_files += found.kept_files;
+        plan_.existing.kept_space += found.kept_space;
+        plan_.existing.surplus_files += found.surplus_files;
+        plan_.existing.surplus_bytes += found.surplus_bytes;
+        plan_.existing.freed_space += found.freed_space;
+        return found;
+    }
+
     void check_room() {
         std::vector<SpaceNeed> needs;
         const auto add_tree = [&](const Tree& tree) {
@@ -265,8 +329,12 @@ class Planner {
             const bool reflink = plan_.chain_of_backups.empty() && file != tree.entries.end() &&
                                  can_reflink(tree.source / file->path, existing_above(tree.target));
             std::uint64_t bytes = 0;
-            for (const TreeEntry& entry : tree.entries) bytes += reflink ? 512 : (entry.size + 4095) / 4096 * 4096;
-            needs.push_back({tree.target, bytes});
+            for (const TreeEntry& entry : tree.entries) {
+                bytes += reflink || entry.zeros ? 512 : (entry.size + 4095) / 4096 * 4096;
+            }
+            const Existing there = survey(tree);
+            const std::uint64_t had = (reflink ? 0 : there.kept_space) + there.freed_space;
+            needs.push_back({tree.target, bytes - std::min(bytes, had)});
             return reflink;
         };
         plan_.reflink = add_tree(plan_.data);

@@ -10,7 +10,9 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/restore/backup_chain.h"
 #include "lib/restore/copy.h"
+#include "lib/restore/databases.h"
 #include "lib/restore/destination.h"
+#include "lib/restore/existing_tree.h"
 #include "lib/restore/recovery_end.h"
 #include "lib/restore/settings.h"
 #include "lib/restore/wal_chain.h"
@@ -23,7 +25,9 @@ struct PlanRequest {
     std::vector<Path> taken;  // where nothing may be restored to: catalogue_directories()
     RestoreTarget target;
     std::map<std::string, Path> tablespaces;
+    DatabaseChoice databases;
     bool get_wal = false;
+    bool delta = false;        // the destination may hold the same cluster, of which only what differs is written
     bool verify = true;        // hold the files against the backup manifest
     bool read_shared = false;  // reflinked ones too that the file system guards
     Path cofferctl;            // for the restore_command with get_wal
@@ -41,8 +45,11 @@ struct Plan {
     std::vector<TablespaceTarget> tablespaces;
     std::vector<Tree> tablespace_trees;  // in the same order
     BackupChain chain_of_backups;        // that it is unpacked from; empty: it is a plain data directory
-    std::vector<TreeEntry> apart;        // of the data directory, restored in their own ways: see manifest_check.h
-    bool tablespaces_moved = false;      // any of them
+    std::vector<LeftDatabase> left_databases;
+    std::vector<TreeEntry> apart;    // of the data directory, restored in their own ways: see manifest_check.h
+    bool delta = false;              // something is there: see existing_tree.h
+    Existing existing;               // all that is there
+    bool tablespaces_moved = false;  // any of them
     bool verify = true;
     bool reflink = false;      // of the data directory
     bool reads_shared = true;  // reflinked files too, whether or not the file system guards them

@@ -42,6 +42,15 @@ UniqueFd open_parent(const Path& path) {
     return open_target(path.parent_path(), O_PATH | O_DIRECTORY);
 }
 
+// A mode that its owner took away would be in the way of its owner only, never of root. By descriptor, so that no link
+// is followed (a file opened with O_PATH has no other way).
+bool give_rights_back(int parent, const char* name, mode_t mode) {
+    const UniqueFd fd(::openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0 || S_ISLNK(status.st_mode)) return false;
+    return ::chmod(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), mode) == 0;
+}
+
 }  // namespace
 
 Path real_path(const Path& path) {
@@ -61,11 +70,7 @@ void make_directory(const Path& path, const std::optional<Owner>& owner) {
     const UniqueFd parent = open_parent(path);
     const bool made = ::mkdirat(parent.get(), path.filename().c_str(), 0700) == 0;
     if (!made && errno != EEXIST) fail("cannot create directory", path);
-    const UniqueFd fd(::openat(parent.get(), path.filename().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd) {
-        if (errno == ENOTDIR) errno = ELOOP;  // what open(2) says of a link here; a file would have been refused before
-        fail("cannot open directory", path);
-    }
+    const UniqueFd fd = open_directory_at(parent.get(), path.filename().c_str(), path);
     // Only the owner may; a directory of somebody else that we may write to stays as it is.
     if (!made && ::fchmod(fd.get(), 0700) != 0 && errno != EPERM) fail("cannot set the mode of directory", path);
     if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of directory", path);
@@ -75,6 +80,48 @@ UniqueFd create_file(const Path& path, const std::optional<Owner>& owner) {
     UniqueFd fd = open_target(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of file", path);
     return fd;
+}
+
+UniqueFd open_directory_at(int parent, const char* name, const Path& path) {
+    constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    UniqueFd fd(::openat(parent, name, flags));
+    if (!fd && errno == EACCES && give_rights_back(parent, name, 0700)) fd.reset(::openat(parent, name, flags));
+    if (fd) return fd;
+    if (errno == ENOTDIR) errno = ELOOP;  // what open(2) says of a link here; a file would have been refused before
+    fail("cannot open directory", path);
+}
+
+UniqueFd open_existing(const Path& path, const std::optional<Owner>& owner) {
+    // O_NONBLOCK: a pipe does not wait for its other end.
+    constexpr int flags = O_RDWR | O_NONBLOCK;
+    UniqueFd fd(try_open(path, flags, 0));
+    if (!fd && errno == EACCES) {
+        const UniqueFd parent = open_parent(path);
+        struct stat status {};
+        const bool file = ::fstatat(parent.get(), path.filename().c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                          S_ISREG(status.st_mode) && status.st_nlink == 1;
+        if (file && give_rights_back(parent.get(), path.filename().c_str(), 0600)) fd.reset(try_open(path, flags, 0));
+    }
+    if (!fd) return fd;
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) fail("cannot look at file", path);
+    if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return {};
+    if (owner && ::fchown(fd.get(), owner->user, owner->group) != 0) fail("cannot set the owner of file", path);
+    if (::fchmod(fd.get(), 0600) != 0) return {};  // somebody else's: a new file takes its place
+    return fd;
+}
+
+void remove_file(const Path& path) {
+    const UniqueFd parent = open_parent(path);
+    if (::unlinkat(parent.get(), path.filename().c_str(), 0) != 0 && errno != ENOENT) fail("cannot remove", path);
+}
+
+void rename_target(const Path& from, const Path& to) {
+    const UniqueFd old_parent = open_parent(from);
+    const UniqueFd new_parent = open_parent(to);
+    if (::renameat(old_parent.get(), from.filename().c_str(), new_parent.get(), to.filename().c_str()) != 0) {
+        fail("cannot rename", from);
+    }
 }
 
 void make_link(const Path& to, const Path& path, const std::optional<Owner>& owner) {

@@ -29,6 +29,16 @@ UniqueFd open_target(const Path& path, int flags, mode_t mode = 0);
 void make_directory(const Path& path, const std::optional<Owner>& owner);
 // Makes a file with mode 0600 and the owner, and opens it for writing. There must be none.
 UniqueFd create_file(const Path& path, const std::optional<Owner>& owner);
+// Opens one that is there for reading and writing, and gives it mode 0600 and the owner. Empty where there is none that
+// may be written in place: nothing, something else than a file, or a file that has another name somewhere (a hard link:
+// what is behind that name must stay as it is).
+UniqueFd open_existing(const Path& path, const std::optional<Owner>& owner);
+// A file or a link itself; absence is no error.
+void remove_file(const Path& path);
+// Within one file system; replaces what is there.
+void rename_target(const Path& from, const Path& to);
+// As open(2) with O_RDONLY | O_DIRECTORY; name is no link. One that its owner took the rights from gets them back.
+UniqueFd open_directory_at(int parent, const char* name, const Path& path);
 void make_link(const Path& to, const Path& path, const std::optional<Owner>& owner);
 
 }  // namespace coffer::restore

@@ -16,12 +16,14 @@ constexpr std::uint8_t id_toplevel_xid = 252;
 constexpr std::uint8_t largest_block_id = 32;
 
 // Bits of a block's fork flags.
+constexpr std::uint8_t fork_mask = 0x0F;
 constexpr std::uint8_t block_has_image = 0x10;
+constexpr std::uint8_t block_will_init = 0x40;
 constexpr std::uint8_t block_same_relation = 0x80;
 
 // Bits of a block image's info. PostgreSQL 15 gave those of compression new places.
 constexpr std::uint8_t image_has_hole = 0x01;
-constexpr std::uint8_t image_compressed_14 = 0x02;
+constexpr std::uint8_t image_compressed_14 = 0x02, image_apply_14 = 0x04, image_apply_15 = 0x02;
 constexpr std::uint8_t image_compressed_15 = 0x04 | 0x08 | 0x10;
 
 // Length of the block header that begins behind its identifier; nullopt when the bytes end before.
@@ -87,6 +89,43 @@ std::optional<ByteSpan> RecordView::main_data() const noexcept {
     // A record without main data carries no header for it: what is left behind the block headers is block data, whose
     // first byte could be mistaken for an identifier. Only record kinds that always have main data are asked for it.
     return at == payload.size() ? std::optional(ByteSpan()) : std::nullopt;
+}
+
+bool RecordView::for_each_block(const std::function<void(const BlockReference&)>& handle) const {
+    BlockReference reference;
+    std::size_t at = 0, data = 0;  // data: bytes behind the headers so far
+    while (payload.size() - at > data) {
+        const std::uint8_t id = load8(payload, at++);
+        const std::size_t left = payload.size() - at;
+        if (id == id_data_short || id == id_data_long) return true;  // always the last header
+        if (id == id_origin || id == id_toplevel_xid) {
+            at += id == id_origin ? 2 : 4;
+            if (at > payload.size()) return false;
+            continue;
+        }
+        const auto length = block_header_length(payload.subspan(at), major_version);
+        if (id > largest_block_id || !length || *length > left) return false;
+        const ByteSpan header = payload.subspan(at, *length);
+        const std::uint8_t flags = load8(header, 0);
+        data += load16(header, 1);
+        reference.fork = flags & fork_mask;
+        reference.whole = (flags & block_will_init) != 0;
+        if ((flags & block_has_image) != 0) {
+            data += load16(header, 3);
+            const std::uint8_t apply = major_version >= 15 ? image_apply_15 : image_apply_14;
+            reference.whole = reference.whole || (load8(header, 7) & apply) != 0;
+        }
+        if ((flags & block_same_relation) == 0) {
+            reference.tablespace = load32(header, *length - 16);
+            reference.database = load32(header, *length - 12);
+            reference.relation = load32(header, *length - 8);
+        }
+        reference.block = load32(header, *length - 4);
+        handle(reference);
+        at += *length;
+        if (data > payload.size() - at) return false;
+    }
+    return payload.size() - at == data;
 }
 
 }  // namespace coffer::wal

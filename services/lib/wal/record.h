@@ -6,6 +6,7 @@
 // the CRC); then come headers of blocks and data, block data, and main data last.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "lib/base/files.h"
@@ -33,8 +34,20 @@ constexpr std::uint64_t align8(std::uint64_t value) noexcept {
 
 inline constexpr std::uint8_t rm_xlog = 0;
 inline constexpr std::uint8_t rm_xact = 1;
+inline constexpr std::uint8_t rm_database = 4;
 inline constexpr std::uint8_t rm_tablespace = 5;
+inline constexpr std::uint8_t rm_map = 7;
 bool is_switch(const RecordHeader& header) noexcept;
+
+// A page that a record is about.
+struct BlockReference {
+    std::uint32_t tablespace = 0;
+    std::uint32_t database = 0;
+    std::uint32_t relation = 0;  // the number in its file's name
+    std::uint8_t fork = 0;       // 0 main, 1 free space map, 2 visibility map, 3 init
+    std::uint32_t block = 0;
+    bool whole = false;  // replay makes all of it anew, from an image or from nothing
+};
 
 // Valid only while the handler that gets it runs: payload points into the page, or into the reader's buffer.
 struct RecordView {
@@ -48,6 +61,8 @@ struct RecordView {
 
     // The main data; nullopt when the block headers make no sense.
     [[nodiscard]] std::optional<ByteSpan> main_data() const noexcept;
+    // Every page that it is about. False when the block headers make no sense.
+    bool for_each_block(const std::function<void(const BlockReference&)>& handle) const;
 };
 
 }  // namespace coffer::wal

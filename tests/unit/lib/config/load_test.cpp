@@ -98,8 +98,8 @@ TEST(ConfigLoad, BadValuesAreWarningsWithLineAndRemedy) {
         {"primary_ssh_command = ssh x", "a.conf:4: 'primary_ssh_command = ssh x' is not supported yet"},
         {"encryption = gpg", "a.conf:4: 'encryption = gpg' is not supported yet"},
         {"archiver = on", "a.conf:4: 'archiver' is given again"},
-        {"recovery_options = get-wal, delta-restore",
-         "a.conf:4: 'recovery_options = delta-restore' is not supported yet"}};
+        {"recovery_options = get-wal, delta-restore, fast",
+         "a.conf:4: 'recovery_options = fast' is not supported yet"}};
     for (const auto& c : cases) {
         const Config config =
             load_files("[coffer]\n", std::string("[main]\nconninfo=h\narchiver=on\n") + c.line + "\n");

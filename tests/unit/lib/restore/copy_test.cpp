@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "lib/base/crc32c.h"
 #include "lib/base/error.h"
 
 using namespace coffer;
@@ -87,6 +88,48 @@ TEST(CopyTree, CopiesALargeFileInRanges) {
     CHECK(read_file(root / "from/large") == read_file(root / "to/large"));
 }
 
+TEST(CopyTree, KeepsHolesAndTheChecksumOfALargeFile) {
+    fs::create_directories(root / "from");
+    fs::create_directories(root / "to");
+    std::ofstream file(root / "from/large");
+    file << "begin";
+    file.seekp(130 << 20);
+    file << "middle";
+    file.close();
+    fs::resize_file(root / "from/large", 140 << 20);
+    Tree tree = list_tree(root / "from", root / "to", nullptr);
+    const std::string content = *read_file(root / "from/large");
+    tree.entries[0].crc32c = crc32c(as_byte_span(content));
+    CopyControl control;
+    control.jobs = 3;
+    copy_trees({tree}, control);
+    CHECK(read_file(root / "to/large") == content);
+    struct stat status {};
+    ::stat((root / "to/large").c_str(), &status);
+    CHECK(status.st_blocks * 512 < 4 << 20);
+    fs::remove(root / "to/large");
+    *tree.entries[0].crc32c ^= 1;
+    try {
+        copy_trees({tree}, control);
+        FAIL("must be corrupt");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::corrupt);
+    }
+}
+
+TEST(CopyTree, MakesHolesOfFilesThatAreLeftOut) {
+    put(root / "from/a", "content");
+    put(root / "to/a", "what was there");
+    Tree tree = list_tree(root / "from", root / "to", nullptr);
+    tree.entries[0].zeros = true;
+    DeltaCounts counts;
+    CopyControl control;
+    control.delta = &counts;
+    copy_trees({tree}, control);
+    CHECK(read_file(root / "to/a") == std::string(7, '\0'));
+    UNSIGNED_LONGS_EQUAL(0, counts.read.load());
+}
+
 TEST(CopyTree, StopsWhenCanceled) {
     put(root / "from/a", "a");
     fs::create_directories(root / "to");
@@ -112,4 +155,81 @@ TEST(CopyTree, PassesOnTheFirstErrorOfAnyThread) {
     } catch (const Error& error) {
         CHECK(error.where().find("/from/b") != std::string::npos);
     }
+}
+
+TEST_GROUP(CopyOntoFiles) {
+    Path root = scratch();
+    DeltaCounts counts;
+    CopyControl control;
+    void setup() override {
+        fs::create_directories(root / "from");
+        fs::create_directories(root / "to");
+        control.delta = &counts;
+    }
+    void teardown() override {
+        fs::remove_all(root);
+    }
+    void copy() {
+        Tree tree = list_tree(root / "from", root / "to", nullptr);
+        for (TreeEntry& entry : tree.entries) {
+            const std::string content = *read_file(root / "from" / entry.path);
+            entry.crc32c = crc32c(as_byte_span(content));
+        }
+        copy_trees({tree}, control);
+        for (const TreeEntry& entry : tree.entries) {
+            CHECK_TEXT(read_file(root / "to" / entry.path) == read_file(root / "from" / entry.path),
+                       entry.path.c_str());
+            UNSIGNED_LONGS_EQUAL(0600, mode_of(root / "to" / entry.path));
+        }
+    }
+    static std::string pages(const std::string& letters) {
+        std::string text;
+        for (const char letter : letters) text += std::string(8192, letter);
+        return text;
+    }
+};
+
+// On a file system without reflinks, as the temporary directory mostly is; with them everything is shared.
+TEST(CopyOntoFiles, WritesOnlyPagesThatDiffer) {
+    const struct {
+        const char* source;
+        const char* there;
+        std::uint64_t written;
+    } cases[] = {{"abcd", "abcd", 0}, {"abcd", "axcd", 1}, {"abcd", "xbcx", 2}, {"abcd", "xxxx", 4},
+                 {"abcd", "ab", 2},   {"ab", "abcd", 0},   {"", "abcd", 0},     {"ab", "", 2}};
+    for (const auto& c : cases) {
+        put(root / "from/file", pages(c.source));
+        put(root / "to/file", pages(c.there));
+        counts.written = counts.equal = counts.read = counts.shared = 0;
+        copy();
+        if (counts.shared > 0) continue;
+        UNSIGNED_LONGS_EQUAL(c.written * 8192, counts.written.load());
+        UNSIGNED_LONGS_EQUAL(counts.read.load(), counts.written + counts.equal);
+    }
+}
+
+TEST(CopyOntoFiles, ComparesALargeFileInRanges) {
+    std::string text = pages("a");
+    put(root / "from/file", text);
+    fs::resize_file(root / "from/file", (65 << 20) + 100);
+    fs::copy_file(root / "from/file", root / "to/file");
+    std::fstream file(root / "to/file", std::ios::in | std::ios::out);
+    file.seekp(64 << 20);
+    file << "damage";
+    file.close();
+    control.jobs = 2;
+    copy();
+    if (counts.shared == 0) UNSIGNED_LONGS_EQUAL(8192, counts.written.load());
+}
+
+TEST(CopyOntoFiles, LeavesWhatIsBehindAHardLinkOrASymbolicOne) {
+    for (const char* name : {"hard", "soft", "plain", "locked"}) put(root / "from" / name, "new");
+    put(root / "victim", "old");
+    fs::create_hard_link(root / "victim", root / "to/hard");
+    fs::create_symlink(root / "victim", root / "to/soft");
+    put(root / "to/locked", "old");
+    fs::permissions(root / "to/locked", fs::perms::none);
+    copy();
+    CHECK(read_file(root / "victim") == "old");
+    CHECK(!fs::is_symlink(root / "to/soft"));
 }
