@@ -348,10 +348,14 @@ def test_each_deletes_what_the_other_made(going, box):
 
 def test_the_policy_leaves_what_both_can_restore(going, box):
     going.barman.configure(retention_policy="REDUNDANCY 2")
-    box.cofferctl("expire", "main")
-    box.wait_space_freed("main")
     left = [going.backups["barman again"], going.backups["coffer again"]]
-    assert going.barman.backups() == left
+
+    def applied():
+        """When the archiver has seen the new file."""
+        box.cofferctl("expire", "main")
+        return going.barman.backups() == left
+    waiting.until(applied, "the policy is applied", 60)
+    box.wait_space_freed("main")
     going.barman.run("cron")
     assert going.barman.backups() == left
     first = going.barman.json("show-backup", "main", left[0])["main"]["base_backup_information"]["begin_wal"]

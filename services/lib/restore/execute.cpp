@@ -241,7 +241,7 @@ class Execution {
                copy_);
         if (!in_tar_format(plan_.backup)) return;
         configuration_ = examine_configuration(plan_.destination, plan_.backup);
-        warnings_.insert(warnings_.end(), configuration_.warnings.begin(), configuration_.warnings.end());
+        result_.warnings.insert(result_.warnings.end(), configuration_.warnings.begin(), configuration_.warnings.end());
     }
 
     void link_tablespaces() const {
