@@ -1,6 +1,6 @@
-// coffer-job: the worker that takes one backup, restores, verifies, exports or imports one, or scrubs a server, and ends.
-// Exit status: 0 done, 1 failed, 2 done with a warning, 3 a backup or a scrub was canceled by SIGTERM or SIGINT. A
-// restore that was canceled has failed, as with Barman: cofferctl becomes this program.
+// coffer-job: the worker that takes one backup, restores, verifies, exports or imports one, or scrubs a server, and
+// ends. Exit status: 0 done, 1 failed, 2 done with a warning, 3 a backup or a scrub was canceled by SIGTERM or SIGINT.
+// A restore that was canceled has failed, as with Barman: cofferctl becomes this program.
 #include <sys/signalfd.h>
 
 #include <array>
