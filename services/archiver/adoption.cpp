@@ -57,6 +57,10 @@ void adopt_backup(const config::Server& server, wal::WalArchive& archive, const 
     const wal::KnownSystem known{info.systemid, info.version / 10000, info.xlog_segment_size};
     if (const auto identity = catalogue.identity(); identity && identity->systemid != info.systemid)
         catalogue.confirm_identity({info.systemid, known.major_version});  // which says so
+    if (const auto mine = archive.known_system().system_identifier; mine && *mine != info.systemid) {
+        throw Error(ErrorCode::server_mismatch, "the archive holds WAL of another system", server.name,
+                    "import the backup under another server");
+    }
     const Path folder = catalogue.backup_path(backup) / "wal";
     const std::vector<Path> wal = files_in(folder);
     for (const Path& file : wal) require_acceptable(archive, file, known);

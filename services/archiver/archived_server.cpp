@@ -271,7 +271,7 @@ void ArchivedServer::look_after_backups() {
         (void)catalogue::finish_waiting(*server);
         Backups found;
         for (const catalogue::BackupInfo& info : catalogue.backups()) {
-            found.wait |= info.status == catalogue::BackupStatus::waiting_for_wals;
+            found.wait |= catalogue::waits_for_wal(info);
             found.states += fmt::format("{} {}\n", info.backup_id, name_of(info.status));
         }
         return found;

@@ -14,18 +14,6 @@ namespace {
 using catalogue::BackupInfo;
 using catalogue::BackupStatus;
 
-// The directories that hold an image's files: data, and each tablespace under its OID.
-std::vector<Path> trees_of(const Path& backup_path) {
-    std::vector<Path> trees;
-    std::error_code absent;
-    for (const auto& entry : std::filesystem::directory_iterator(backup_path, absent)) {
-        const std::string name = entry.path().filename().string();
-        const bool is_tree = name == "data" || name.find_first_not_of("0123456789") == std::string::npos;
-        if (is_tree && entry.is_directory() && !entry.is_symlink()) trees.push_back(entry.path());
-    }
-    return trees;
-}
-
 class Starter {
   public:
     Starter(const config::Server& server, const BackupInfo& backup, const std::function<bool()>& canceled)
@@ -81,7 +69,7 @@ class Starter {
 
     std::optional<ImageStart> take_over(const BackupInfo& other) {
         const catalogue::BackupLock lock(server_, other.backup_id);
-        for (const Path& tree : trees_of(catalogue_.backup_path(other.backup_id))) {
+        for (const Path& tree : image::trees_of(catalogue_.backup_path(other.backup_id))) {
             if (is_subvolume(tree)) set_read_only(tree, false);
             files().rename(tree, catalogue_.backup_path(backup_.backup_id) / tree.filename());
             kill_point("job.backup.taken_over");
@@ -108,7 +96,7 @@ class Starter {
         const Path mine = catalogue_.backup_path(backup_.backup_id);
         const Path unfinished = mine / "cloning";  // half a clone would be taken for what was copied
         ImageStart start{other.backup_id, {}, std::nullopt};
-        for (const Path& tree : trees_of(catalogue_.backup_path(other.backup_id))) {
+        for (const Path& tree : image::trees_of(catalogue_.backup_path(other.backup_id))) {
             const auto way = image::clone_tree(tree, unfinished, canceled_);
             files().rename(unfinished, mine / tree.filename());
             kill_point("job.backup.cloned");
@@ -134,7 +122,7 @@ ImageStart begin_image(const config::Server& server, const BackupInfo& backup, c
 }
 
 void seal_image(const Path& backup_path) {
-    for (const Path& tree : trees_of(backup_path)) {
+    for (const Path& tree : image::trees_of(backup_path)) {
         if (is_subvolume(tree)) set_read_only(tree, true);
     }
 }

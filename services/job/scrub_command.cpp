@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/config/catalogue_version.h"
 #include "lib/config/units.h"
 #include "services/job/foreground.h"
 #include "services/job/restore_report.h"
@@ -108,6 +109,7 @@ JobResult scrub_now(const JobRequest& request, ProgressReporter& progress) {
     const config::Config config = config::load(config::find_config_file(request.config));
     const config::Server& server = config.server(request.server);
     const bool json = request.options.flag("json");
+    config::require_known_catalogue(server);
     const ScrubOrder order = order_of(request.options, server);
     require_owner(server);
     if (server.scrub_interval.count() == 0 && !order.all) {

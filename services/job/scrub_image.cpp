@@ -278,6 +278,7 @@ void ImageScrub::clear(const std::string& backup_id, const std::string& path) {
 }
 
 void ImageScrub::update(const std::string& backup_id, const std::function<void(Extra&)>& change) {
+    pass_.catalogue.require_known_record(backup_id);
     auto extra = pass_.catalogue.extra(backup_id);
     if (!extra) {
         extra.emplace();

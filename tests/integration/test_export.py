@@ -58,9 +58,8 @@ def file(place, box, backup):
     return export(box, backup, os.path.join(place, "out"))
 
 
-def open_other(directory, primary):
+def open_other(made, primary):
     """Another box with a server of that name, which it cannot reach."""
-    made = Box(directory)
     made.add_server("main", primary, conninfo="host=127.0.0.1 port=1 user=nobody dbname=postgres",
                     streaming_conninfo="host=127.0.0.1 port=1 user=nobody")
     made.start("archiver")
@@ -70,7 +69,7 @@ def open_other(directory, primary):
 
 @pytest.fixture
 def other(place, primary):
-    return open_other(os.path.join(place, "other"), primary)
+    return open_other(Box(os.path.join(place, "other")), primary)
 
 
 def nothing_left(box, backup):
@@ -192,6 +191,23 @@ def test_another_clusters_backup_is_refused(place, box, backup, file, other):
     nothing_left(other, backup)
 
 
+def test_an_archive_that_holds_another_clusters_wal_stays_its_own(place, primary, backup, file):
+    """No identity was noted yet: WAL came by archive_command alone."""
+    foreign = Postgres(os.path.join(place, "foreign")).create()
+    first = "000000010000000000000001"
+    made = Box(os.path.join(place, "theirs"))
+    processes.make_directory(made.path("main"))
+    for folder in ("wals", f"wals/{first[:16]}"):
+        processes.make_directory(made.path("main", folder))
+    processes.run_as_user(["cp", os.path.join(foreign.data, "pg_wal", first), made.path("main", "wals", first[:16], first)])
+    processes.write(made.path("main", "wals", "xlog.db"), f"{first}\t16777216\t1700000000.0\tNone\n")
+    other = open_other(made, primary)
+    refused = other.cofferctl("import-backup", "main", file, check=False)
+    assert refused.returncode == 1 and "holds WAL of another system" in refused.stderr, refused.stderr
+    nothing_left(other, backup)
+    assert not os.path.exists(other.path("main", "identity.json"))
+
+
 def test_wal_of_another_history_is_not_replaced(place, primary, box, backup, file, other):
     """The archive has the segment, with other bytes."""
     wal = box.backup_info("main", backup)["begin_wal"]
@@ -294,7 +310,7 @@ def test_without_the_archiver_nothing_is_begun(backup, file, other):
 def test_an_import_onto_a_full_disk_leaves_nothing(place, primary, box, backup, file, disk):
     volume = disk("ext4", 60, "small")
     box.stop()
-    other = open_other(os.path.join(volume.mount_point, "other"), primary)
+    other = open_other(Box(os.path.join(volume.mount_point, "other")), primary)
     size = sum(m.size for m in tarfile.open(file).getmembers())
     with open(os.path.join(volume.mount_point, "ballast"), "wb") as ballast:
         os.posix_fallocate(ballast.fileno(), 0, max(1, volume.free() - size // 2))
@@ -306,7 +322,7 @@ def test_an_import_onto_a_full_disk_leaves_nothing(place, primary, box, backup, 
 @pytest.mark.parametrize("kind", ["btrfs", "xfs"])
 def test_what_is_imported_is_an_image_as_any_other(place, primary, box, backup, file, disk, kind):
     volume = disk(kind, 400, kind)
-    other = open_other(os.path.join(volume.mount_point, "other"), primary)
+    other = open_other(Box(os.path.join(volume.mount_point, "other")), primary)
     other.cofferctl("import-backup", "main", file)
     trees = [n for n in os.listdir(other.path("main", "base", backup)) if n == "data" or n.isdigit()]
     assert len(trees) == 2

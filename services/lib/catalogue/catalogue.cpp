@@ -1,11 +1,14 @@
 #include "lib/catalogue/catalogue.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "lib/base/error.h"
+#include "lib/base/log.h"
 #include "lib/config/catalogue_version.h"
 
 namespace coffer::catalogue {
@@ -58,13 +61,18 @@ void Catalogue::create_directories() const {
         make_directories_durably(path);
     }
     const Path mark = config::catalogue_mark(server_);
-    if (std::filesystem::exists(mark)) return;
+    std::error_code absent;
+    if (std::filesystem::file_size(mark, absent) > 0 && !absent) return;
     try {
-        write_file_durably(mark, fmt::format("{{\"version\": {}, \"written_by\": \"{}\"}}\n",
-                                             config::known_catalogue_version, COFFER_VERSION));
+        // The services start at the same moment, and each may do this.
+        const Path own = server_.meta_directory() / fmt::format(".coffer-catalogue.{}", ::getpid());
+        write_file_durably(own, fmt::format("{{\"version\": {}, \"written_by\": \"{}\"}}\n",
+                                            config::known_catalogue_version, COFFER_VERSION));
+        files().rename(own, mark);
+        files().sync_directory(server_.meta_directory());
     } catch (const Error& error) {
-        // Its absence says the same, and on a full disk nothing may keep backups from being deleted.
-        if (error.code() != ErrorCode::no_space) throw;
+        // Its absence says the same: for its sake no streaming may wait, nor the deletion that makes room.
+        log_warning("server {}: the version of the catalogue is not noted: {}", server_.name, error.what());
     }
     kill_point("catalogue.mark.written");
 }

@@ -58,6 +58,10 @@ void settle(const config::Server& server, const Catalogue& catalogue, BackupInfo
     log_info("backup {} of server {} is DONE: all wal that it needs has arrived", info.backup_id, server.name);
 }
 
+bool is_given_up(const BackupInfo& info) {
+    return info.status == BackupStatus::failed && info.end_xlog.valid() && info.error.starts_with(given_up);
+}
+
 // False when it still waits, or somebody works on it.
 bool finish_one(const config::Server& server, const Catalogue& catalogue, const std::string& backup_id) {
     const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
@@ -65,14 +69,10 @@ bool finish_one(const config::Server& server, const Catalogue& catalogue, const 
     // It may have ended, or been removed, while we looked.
     catalogue.require_known_record(backup_id);
     std::optional<BackupInfo> info = catalogue.find(backup_id);
-    if (!info || info->status != BackupStatus::waiting_for_wals) return false;
+    if (!info || !waits_for_wal(*info)) return false;
     if (first_missing_wal(server, *info)) return false;
     settle(server, catalogue, *info);
     return true;
-}
-
-bool is_given_up(const BackupInfo& info) {
-    return info.status == BackupStatus::failed && info.end_xlog.valid() && info.error.starts_with(given_up);
 }
 
 // Has WAL behind it arrived on its timeline, and is it nowhere? What is on its way was there before what is behind it.
@@ -86,6 +86,10 @@ bool is_lost(const config::Server& server, const BackupInfo& info, const std::st
 }
 
 }  // namespace
+
+bool waits_for_wal(const BackupInfo& info) {
+    return info.status == BackupStatus::waiting_for_wals || is_given_up(info);
+}
 
 std::optional<std::string> first_missing_wal(const config::Server& server, const BackupInfo& info) {
     const std::vector<wal::Segment> required = info.required_segments();
@@ -102,7 +106,7 @@ std::vector<std::string> finish_waiting(const config::Server& server) {
     const Catalogue catalogue(server);
     std::vector<std::string> finished;
     for (const BackupInfo& listed : catalogue.backups()) {
-        if (listed.status != BackupStatus::waiting_for_wals) continue;
+        if (!waits_for_wal(listed)) continue;
         try {
             if (finish_one(server, catalogue, listed.backup_id)) finished.push_back(listed.backup_id);
         } catch (const Error& error) {  // a bad record, WAL or lock of one must not keep the others waiting
@@ -114,8 +118,11 @@ std::vector<std::string> finish_waiting(const config::Server& server) {
 
 Checked check_backup(const config::Server& server, const std::string& backup_id) {
     const Catalogue catalogue(server);
-    const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
     catalogue.require_known_record(backup_id);
+    // One that is DONE is only looked at: nobody who wants to read it meanwhile is told that it is busy.
+    if (const BackupInfo done = catalogue.get(backup_id); done.status == BackupStatus::done)
+        return {done.status, first_missing_wal(server, done)};
+    const auto lock = LockFile::try_lock(backup_lock_path(server, backup_id), LockFile::Mode::exclusive);
     BackupInfo info = catalogue.get(backup_id);
     const bool waits = info.status == BackupStatus::waiting_for_wals;
     if (info.status == BackupStatus::started || info.status == BackupStatus::empty) {

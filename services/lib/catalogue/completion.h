@@ -17,6 +17,9 @@ namespace coffer::catalogue {
 // record does not say which WAL is needed, or when the unfinished segment is not what its name says.
 std::optional<std::string> first_missing_wal(const config::Server& server, const BackupInfo& info);
 
+// WAITING_FOR_WALS, or FAILED for nothing but WAL that was given up: it may come nevertheless.
+bool waits_for_wal(const BackupInfo& info);
+
 // Turns every backup of the server that waits in vain no longer into DONE, except those whose worker is still there; or
 // into FAILED, where the WAL that has come is another's (wal_proof.h). Returns the IDs of those that are DONE. For the
 // archiver: at its start, and when a segment was archived. Cheap when nothing waits.

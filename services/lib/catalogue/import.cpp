@@ -47,7 +47,9 @@ LockFile Catalogue::begin_import(const std::string& backup_id) const {
 }
 
 BackupInfo Catalogue::hidden(const std::string& backup_id) const {
-    if (!is_hidden(backup_id) || !std::filesystem::exists(meta_path(backup_id, "-backup.info"))) {
+    // The removal of a deleted one begins with the record inside.
+    if (!is_hidden(backup_id) || !std::filesystem::exists(meta_path(backup_id, "-backup.info")) ||
+        !std::filesystem::exists(backup_path(backup_id) / "backup.info")) {
         throw Error(ErrorCode::no_such_backup, fmt::format("server {} imports no backup {}", server_.name, backup_id));
     }
     return load(backup_id);

@@ -23,14 +23,14 @@ std::optional<Problem> problem_of_catalogue(const Server& server) {
         text = read_file(file, largest_mark);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::permission_denied) return std::nullopt;
-        return Problem{file, 0, error.fact(), "see what is wrong with its disk", true};
+        return Problem{file, 0, error.fact(), "see what is wrong with its disk", false};
     }
     if (!text) return std::nullopt;
     const nlohmann::json mark = nlohmann::json::parse(*text, nullptr, false);
     const auto version = mark.is_object() ? mark.find("version") : mark.end();
     if (!mark.is_object() || version == mark.end() || !version->is_number_unsigned()) {
         return Problem{file, 0, "the file does not say which version the catalogue of server '" + server.name + "' has",
-                       "put back the file as it was", true};
+                       "remove it: it is made anew", false};
     }
     const auto found = version->get<std::uint64_t>();
     if (found <= known_catalogue_version) return std::nullopt;
@@ -41,7 +41,8 @@ std::optional<Problem> problem_of_catalogue(const Server& server) {
 }
 
 void require_known_catalogue(const Server& server) {
-    if (const auto problem = problem_of_catalogue(server))
+    const auto problem = problem_of_catalogue(server);
+    if (problem && problem->fatal)
         throw Error(ErrorCode::not_supported, problem->text, problem->file.string(), problem->remedy);
 }
 

@@ -137,6 +137,17 @@ void make_image_directory(const Path& path) {
     make_directory(path, 0700);
 }
 
+std::vector<Path> trees_of(const Path& backup_path) {
+    std::vector<Path> trees;
+    std::error_code absent;
+    for (const auto& entry : std::filesystem::directory_iterator(backup_path, absent)) {
+        const std::string name = entry.path().filename().string();
+        const bool is_tree = name == "data" || name.find_first_not_of("0123456789") == std::string::npos;
+        if (is_tree && entry.is_directory() && !entry.is_symlink()) trees.push_back(entry.path());
+    }
+    return trees;
+}
+
 CloneWay clone_tree(const Path& from, const Path& to, const std::function<bool()>& canceled) {
     CloneWay way = best_clone_way(to.parent_path());
     if (way == CloneWay::snapshot && !is_subvolume(from)) way = CloneWay::reflink;

@@ -6,6 +6,7 @@
 // (image_file.h). Thread-safe. Errors: io, no_space, permission_denied, canceled.
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/files.h"
 
@@ -25,6 +26,9 @@ CloneWay best_clone_way(const Path& directory);
 
 // An empty directory for a first image: a subvolume where snapshots can be made of it later.
 void make_image_directory(const Path& path);
+
+// The directories of base/ID that hold an image's files: data, and each tablespace under its OID.
+std::vector<Path> trees_of(const Path& backup_path);
 
 // Clones the tree from to the new name to: directories with their modes, files, no symbolic links (those of an image
 // lead to its own tablespaces). Takes the next best way where one fails (a directory that is no subvolume, a file with

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/subvolume.h"
 #include "lib/catalogue/backup_lock.h"
+#include "lib/image/clone.h"
 #include "lib/image/file_parts.h"
 #include "lib/scrub/shared_bytes.h"
 
@@ -21,22 +22,13 @@ namespace {
 using catalogue::BackupInfo;
 using verify::WantedFile;
 
-// Directories of an image that may be subvolumes: data, and each tablespace.
-std::vector<Path> trees_of(const Path& backup_path) {
-    std::vector<Path> trees;
-    std::error_code absent;
-    for (const auto& entry : std::filesystem::directory_iterator(backup_path, absent)) {
-        if (entry.is_directory() && !entry.is_symlink() && is_subvolume(entry.path())) trees.push_back(entry.path());
-    }
-    return trees;
-}
-
 // As long as it lives the tree that holds the file can be written to.
 class Writable {
   public:
     Writable(const Path& backup_path, const Path& file) {
-        for (const Path& tree : trees_of(backup_path)) {
-            if (file.string().starts_with(tree.string() + "/") && is_read_only(tree)) tree_ = tree;
+        for (const Path& tree : image::trees_of(backup_path)) {
+            if (is_subvolume(tree) && file.string().starts_with(tree.string() + "/") && is_read_only(tree))
+                tree_ = tree;
         }
         if (!tree_.empty()) set_read_only(tree_, false);
     }
@@ -182,8 +174,8 @@ void tidy_image(const config::Server& server, const BackupInfo& backup) {
         files().unlink(path);
         files().sync_directory(path.parent_path());
     }
-    for (const Path& tree : trees_of(catalogue.backup_path(backup.backup_id))) {
-        if (!is_read_only(tree)) set_read_only(tree, true);
+    for (const Path& tree : image::trees_of(catalogue.backup_path(backup.backup_id))) {
+        if (is_subvolume(tree) && !is_read_only(tree)) set_read_only(tree, true);
     }
 }
 

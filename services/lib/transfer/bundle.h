@@ -21,6 +21,7 @@
 namespace coffer::transfer {
 
 inline constexpr std::uint64_t known_format = 1;
+inline constexpr std::uint64_t largest_index = 512 << 20;  // bytes: some four million files
 inline constexpr std::string_view header_member = "coffer-export.json";
 inline constexpr std::string_view record_member = "backup.info";
 inline constexpr std::string_view extra_member = "coffer.json";

@@ -37,11 +37,17 @@ std::string sha256_of(std::string_view text) {
     return hash.hex();
 }
 
+// As a reader of the tar takes it: times before 1970 or after 2242 are none.
+std::int64_t time_of(const struct stat& status) {
+    const std::int64_t seconds = status.st_mtim.tv_sec;
+    return seconds >= 0 && seconds < (1LL << 33) ? seconds * second + status.st_mtim.tv_nsec : 0;
+}
+
 // A file to be written that has another name until it is whole; gone when it never is.
 class UnfinishedFile {
   public:
     explicit UnfinishedFile(Path path)
-        : path_(std::move(path)), fd_(files().open(path_, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600)) {}
+        : path_(std::move(path)), fd_(files().open(path_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) {}
     UnfinishedFile(const UnfinishedFile&) = delete;
     UnfinishedFile& operator=(const UnfinishedFile&) = delete;
     ~UnfinishedFile() {
@@ -154,7 +160,7 @@ class Export {
         entry.mode = status.st_mode & 07777;
         entry.uid = status.st_uid;
         entry.gid = status.st_gid;
-        entry.modified_ns = status.st_mtim.tv_sec * second + status.st_mtim.tv_nsec;
+        entry.modified_ns = time_of(status);
         if (S_ISDIR(status.st_mode)) {
             entry.type = Entry::Type::directory;
         } else if (S_ISLNK(status.st_mode)) {
@@ -206,7 +212,7 @@ class Export {
         entry.sha256 = sha256_of(text);
         tar_.begin(entry);
         tar_.data(as_byte_span(text));
-        index_ += entry.index_line();
+        list(entry);
     }
 
     void put(Entry& entry) {
@@ -218,7 +224,7 @@ class Export {
         } else {
             entry.sha256 = sha256_of(entry.link_target);
         }
-        index_ += entry.index_line();
+        list(entry);
     }
 
     void put_file(Entry& entry) {
@@ -271,6 +277,12 @@ class Export {
         for (const std::string& name : wal_names_) put_wal_file(name);
     }
 
+    void list(const Entry& entry) {
+        index_ += entry.index_line();
+        if (index_.size() <= largest_index) return;
+        throw Error(ErrorCode::not_supported, "the backup has more files than an export can hold", backup_.backup_id);
+    }
+
     // By way of a file without a name: it is proven as it is taken out of the archive, and has its size then.
     void put_wal_file(const std::string& name) {
         UnfinishedFile scratch(options_.directory / fmt::format(".{}.{}.tmp", name, ::getpid()));
@@ -287,10 +299,14 @@ class Export {
         entry.path = fmt::format("{}/{}", wal_folder, name);
         entry.mode = 0640;
         entry.size = static_cast<std::uint64_t>(status.st_size);
-        entry.modified_ns = status.st_mtim.tv_sec * second + status.st_mtim.tv_nsec;
+        // The age of WAL is judged by it.
+        if (const auto held = wal::find_now(server_, name, false)) {
+            struct stat source {};
+            if (::stat(held->path.c_str(), &source) == 0) entry.modified_ns = time_of(source);
+        }
         tar_.begin(entry);
         entry.sha256 = copy(scratch.fd(), scratch.path(), entry.size, [](ByteSpan) {});
-        index_ += entry.index_line();
+        list(entry);
         ++exported_.wal_files;
     }
 

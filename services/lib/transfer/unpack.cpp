@@ -18,7 +18,6 @@ namespace coffer::transfer {
 namespace {
 
 constexpr std::uint64_t largest_text = 16 << 20;
-constexpr std::uint64_t largest_index = 512 << 20;  // three million files
 constexpr std::uint64_t largest_history = 1 << 20;
 constexpr std::int64_t second = 1'000'000'000;
 
@@ -147,6 +146,7 @@ void Unpacker::unpack(const Path& into, const std::function<void(std::uint64_t)>
         }
         if (entry->type != Entry::Type::file) entry->sha256 = sha256_of(entry->link_target);
         index_ += entry->index_line();
+        if (index_.size() > largest_index) refuse("holds more files than an export can");
     }
     if (!entry) refuse("ends before its index: it was cut off");
     compare_index(read_text(*entry, largest_index));
@@ -207,6 +207,12 @@ void Unpacker::finish_trees(const Path& into) {
         if (::symlink(target.c_str(), (into / link.path).c_str()) != 0)
             throw Error::from_errno(errno, "cannot create link", (into / link.path).string());
         set_time(into / link.path, link.modified_ns);
+    }
+    // Each stays inside by its text; two of them together may not.
+    const Path inside = std::filesystem::canonical(into);
+    for (const Entry& link : links_) {
+        const Path end = std::filesystem::weakly_canonical(into / link.path);
+        if (!end.string().starts_with(inside.string() + "/")) refuse("holds a link that leads out of it", link.path);
     }
     std::reverse(directories_.begin(), directories_.end());
     for (const Entry& directory : directories_) {

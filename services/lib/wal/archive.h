@@ -98,6 +98,8 @@ class WalArchive {
     // index says what lies there afterwards. Throws io, no_space.
     Recheck recheck(const std::string& name);
 
+    // Whose WAL it takes: by the catalogue's identity, else by what it holds.
+    [[nodiscard]] KnownSystem known_system() const;
     [[nodiscard]] ArchiveState state() const;
     [[nodiscard]] bool has(std::string_view name) const;
     [[nodiscard]] std::vector<std::string> names_if(const std::function<bool(const std::string&)>& wanted) const;
@@ -119,7 +121,6 @@ class WalArchive {
     void compress(Ready& ready, ByteSpan bytes, Codec codec);
     StoreOutcome set_aside(const SourceFile& source, StoreResult result, const std::string& reason);
     [[nodiscard]] bool compare_with_archived(Ready& ready, ByteSpan plain);
-    [[nodiscard]] KnownSystem known_system() const;
     void learn_system_of(ByteSpan plain);
     void ensure_folder(const Path& folder);
     // archive_commit.cpp

@@ -118,7 +118,9 @@ TEST(Completion, ABackupWhoseWalIsLostFailsUntilItIsFound) {
     std::filesystem::remove(server.incoming_wals_directory / "000000010000000000000003");
     CHECK(check_backup(server, info.backup_id).status == BackupStatus::failed);
     STRCMP_CONTAINS("000000010000000000000003", Catalogue(server).get(info.backup_id).error.c_str());
+    LONGS_EQUAL(0, finish_waiting(server).size());
     write_file_durably(server.streaming_wals_directory / "000000010000000000000003", "x");
+    LONGS_EQUAL(1, finish_waiting(server).size());  // by itself, when it has come nevertheless
     CHECK(check_backup(server, info.backup_id).status == BackupStatus::done);
     STRCMP_EQUAL("", Catalogue(server).get(info.backup_id).error.c_str());
 }

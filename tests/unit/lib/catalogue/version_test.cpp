@@ -60,11 +60,16 @@ TEST(CatalogueVersion, ANewerOneIsRefusedWithAllThatMatters) {
     CHECK(config::problem_of_catalogue(server).has_value());  // it is not written over
 }
 
-TEST(CatalogueVersion, AMarkThatSaysNothingIsRefused) {
+TEST(CatalogueVersion, AMarkThatSaysNothingIsToldAndHarmsNobody) {
     for (const char* const text : {"", "{}", "[]", "{\"version\": \"1\"}", "{\"version\": -1}"}) {
         mark(text);
-        CHECK(config::problem_of_catalogue(server).has_value());
+        const auto problem = config::problem_of_catalogue(server);
+        CHECK(problem && !problem->fatal);
+        config::require_known_catalogue(server);
     }
+    mark("");
+    Catalogue(server).create_directories();
+    CHECK(!config::problem_of_catalogue(server));
 }
 
 TEST(CatalogueVersion, ANewerRecordOfOneBackupIsRefusedForThatOneAlone) {

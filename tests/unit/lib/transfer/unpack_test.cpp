@@ -154,3 +154,8 @@ TEST(UnpackExport, RefusesANewerFormat) {
     bytes[at + 10] = '2';
     STRCMP_CONTAINS("the export has version 2, this program", fault(bytes).c_str());
 }
+TEST(UnpackExport, RefusesLinksThatLeadOutTogether) {
+    bundle.link("data/up", "base/with space");
+    bundle.link("data/base/over", "../up/../../..");
+    STRCMP_CONTAINS("leads out", fault().c_str());
+}
