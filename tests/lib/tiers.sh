@@ -174,7 +174,7 @@ tier_asan() {
 fuzz_one() {
     local found=$top/build/fuzz-corpus/$1
     mkdir -p "$found" "tests/fuzz/corpus/$1"
-    "build/fuzz/bin/$1" -max_total_time="${COFFER_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 \
+    "build/fuzz/bin/$1" -max_total_time="${COFFER_FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$out/$1-" "$found" "tests/fuzz/corpus/$1" >"$out/$1.log" 2>&1
 }
 
