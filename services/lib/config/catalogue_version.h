@@ -4,8 +4,8 @@
 // meta/coffer-catalogue.json: {"version": 1, "written_by": "0.1.0"}. Written when Coffer first writes to a catalogue.
 // Where it is absent the version is 1: what Barman made has none, and Barman takes no notice of it. The version rises
 // when an older program would misread or spoil what lies there; config::load() disables a server whose catalogue is
-// newer than this program. A mark that cannot be read, or says nothing, is only told: it must not end the streaming of a
-// server, nor keep anybody from restoring. Thread-safe.
+// newer than this program. A mark that cannot be read, or says nothing, is only told: it must not end the streaming of
+// a server, nor keep anybody from restoring. Thread-safe.
 #include <optional>
 
 #include "lib/config/config.h"
