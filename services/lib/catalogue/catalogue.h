@@ -74,7 +74,7 @@ class Catalogue {
     // and for an incremental one of Barman's; busy while it is being removed.
     void set_keep(std::string_view backup_id, Keep keep) const;
 
-    // Throws refused when it is kept, or below minimum_redundancy without it.
+    // Throws refused when it is kept, or where without it fewer good backups than minimum_redundancy are there.
     void check_removable(const BackupInfo& info) const;
     // Deletes a backup, in an instant and durably: a marker makes it invisible. Its tree and its record are still to be
     // removed by finish_removals(). Throws busy while it is written or read, refused when kept, below

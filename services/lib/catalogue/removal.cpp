@@ -112,12 +112,14 @@ void Catalogue::check_removable(const BackupInfo& info, const std::vector<Backup
                     "release it first: cofferctl keep --release " + server_.name + " " + info.backup_id);
     }
     const auto good = [this](const BackupInfo& one) { return counts(one) && !is_damaged(one.backup_id); };
-    if (!good(info)) return;
+    if (!counts(info)) return;
+    // A damaged one may still be mended, so it goes only where enough others are good.
     const auto left = static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), good));
-    if (left > server_.minimum_redundancy) return;
+    const std::uint64_t without = left - (good(info) ? 1 : 0);
+    if (without >= server_.minimum_redundancy) return;
     throw Error(
         ErrorCode::refused,
-        fmt::format("server {} has {} backups and must keep {}", server_.name, left, server_.minimum_redundancy),
+        fmt::format("server {} has {} good backups and must keep {}", server_.name, left, server_.minimum_redundancy),
         info.backup_id, "take another backup first, or lower minimum_redundancy");
 }
 

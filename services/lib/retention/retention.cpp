@@ -99,7 +99,9 @@ class Judge {
                 ++places;
                 reached |= backups_[i].keep == Keep::full && reaches(i, current);
             } else if (useless(i)) {
-                if (places >= wanted) set(i, Verdict::obsolete, fault(i) + ", and there are enough newer backups");
+                // Not where without the fault it would be the one that leads to the server's timeline.
+                if (places >= wanted && (reached || !reaches(i, current)))
+                    set(i, Verdict::obsolete, fault(i) + ", and there are enough newer backups");
             } else if (places < wanted) {
                 set(i, Verdict::valid, fmt::format("it is number {} of the {} newest", ++places, wanted));
                 reached |= reaches(i, current);
@@ -200,8 +202,8 @@ class Judge {
     void save_by_tiers() {
         std::vector<TierCandidate> usable;
         for (std::size_t i = 0; i < backups_.size(); ++i) {
-            if (is_candidate(i) && backups_[i].sound() && info(i).end_time)
-                usable.push_back({info(i).backup_id, *info(i).end_time});
+            if (is_candidate(i) && backups_[i].wal_complete && info(i).end_time)
+                usable.push_back({info(i).backup_id, *info(i).end_time, backups_[i].damaged});
         }
         const auto chosen = chosen_by_tiers(usable, policy_.tiers);
         for (Judgement& each : found_) {
@@ -210,6 +212,10 @@ class Judge {
             each.verdict = Verdict::tier;
             each.tier = tier->second;
             each.why = fmt::format("it is kept for itself alone by retention_tiers = {}", policy_.tiers.text);
+            const auto damaged = std::any_of(usable.begin(), usable.end(), [&](const TierCandidate& one) {
+                return one.damaged && one.backup_id == each.backup_id;
+            });
+            if (damaged) each.why += ", though the scrub found it damaged: no other one is of its time";
         }
     }
 
@@ -251,12 +257,14 @@ class Judge {
         return false;
     }
 
-    // The newest of these backups from which any moment within the WAL window can be restored, else the oldest.
+    // The newest of these backups from which any moment within the WAL window can be restored, else the oldest. marked:
+    // as if nothing were damaged.
     template <typename Fits>
-    std::optional<std::size_t> find_opener(const Fits& fits) {
+    std::optional<std::size_t> find_opener(const Fits& fits, bool marked = false) {
         std::optional<std::size_t> opens;
         for (std::size_t i = backups_.size(); i-- > 0;) {
-            if (!is_done(i) || orphan_[i] || !backups_[i].sound() || !fits(i)) continue;
+            const bool usable = marked ? backups_[i].wal_complete : backups_[i].sound();
+            if (!is_done(i) || orphan_[i] || !usable || !fits(i)) continue;
             opens = i;
             if (!policy_.wal_window) continue;
             const WallTime point = now_ - *policy_.wal_window;
@@ -269,11 +277,17 @@ class Judge {
     // A WAL window may be longer than what the backups are kept for.
     void save_opener() {
         if (!policy_.wal_window) return;
-        const auto opens = find_opener(
-            [this](std::size_t i) { return is_candidate(i) && found_[i].verdict != Verdict::keep_standalone; });
-        if (!opens || !found_[*opens].goes()) return;
-        set(*opens, Verdict::valid,
-            "wal_retention_policy wants any moment restorable since " + day_text(now_ - *policy_.wal_window));
+        const auto may = [this](std::size_t i) {
+            return is_candidate(i) && found_[i].verdict != Verdict::keep_standalone;
+        };
+        const std::string wants =
+            "wal_retention_policy wants any moment restorable since " + day_text(now_ - *policy_.wal_window);
+        const auto opens = find_opener(may);
+        if (opens && found_[*opens].goes()) set(*opens, Verdict::valid, wants);
+        // It may still be mended, and no other one leads there.
+        const auto marked = find_opener(may, true);
+        if (marked && (!opens || *marked < *opens) && found_[*marked].goes())
+            set(*marked, Verdict::none, wants + ", and no other one leads there, though the scrub found it damaged");
     }
 
     // From which backup on any moment can be restored, and which are only good for themselves.
@@ -281,11 +295,13 @@ class Judge {
         for (Judgement& each : found_) {
             each.standalone = each.verdict == Verdict::keep_standalone || each.verdict == Verdict::tier;
         }
-        const auto opens = find_opener([this](std::size_t i) { return !found_[i].standalone && !found_[i].goes(); });
+        const auto may = [this](std::size_t i) { return !found_[i].standalone && !found_[i].goes(); };
+        const auto opens = find_opener(may);
         if (!opens) return;
         opens_wal_ = behind_gaps(*opens);
         if (!policy_.wal_window) return;
-        for (std::size_t i = 0; i < *opens; ++i) {
+        const std::size_t first = std::min(*opens, find_opener(may, true).value_or(*opens));
+        for (std::size_t i = 0; i < first; ++i) {
             if (found_[i].standalone || found_[i].goes() || found_[i].verdict == Verdict::keep_full) continue;
             // One whose end is not known yet, or whose record cannot be read, may want everything.
             if (info(i).unreadable || info(i).begin_wal.empty() || info(i).end_wal.empty()) continue;

@@ -8,7 +8,9 @@
 //   ones are OBSOLETE, or OBSOLETE* (and stay) while there are fewer VALID ones than minimum_redundancy.
 // - kept ones are KEEP:FULL or KEEP:STANDALONE and never go.
 //
-// Beyond them: a DONE backup that lacks WAL which it needs to become consistent, or is damaged, counts for nothing. The
+// Beyond them: a DONE backup that lacks WAL which it needs to become consistent, or is damaged, counts for nothing. A
+// damaged one goes only where another one serves its promise: not the one that alone is of a tier's period, or opens a
+// WAL window, or leads to the server's timeline. The
 // backup that opens a window must be one from which every timeline can be reached that a newer backup is on, or that
 // has WAL within the window; of those that REDUNDANCY keeps, at least one the timeline that WAL was last written on.
 // (After a point-in-time recovery of the server, the newest backup may be of a history that was given up.) What the

@@ -1,7 +1,5 @@
 #include "lib/retention/tiers.h"
 
-#include <optional>
-
 namespace coffer::retention {
 namespace {
 
@@ -31,15 +29,20 @@ std::int64_t month_of(WallTime time) {
     return year_of(time) * 12 + static_cast<unsigned>(date_of(time).month());
 }
 
-void choose(const std::vector<TierCandidate>& backups, std::uint32_t count, Period period, const char* name,
-            std::map<std::string, std::string>& chosen) {
-    std::optional<std::int64_t> last;
-    for (auto backup = backups.rbegin(); backup != backups.rend() && count > 0; ++backup) {
+// damaged: those count, too, and are chosen in a period that has no other.
+void choose(const std::vector<TierCandidate>& backups, std::uint32_t count, Period period, bool damaged,
+            const char* name, std::map<std::string, std::string>& chosen) {
+    for (auto backup = backups.rbegin(); backup != backups.rend() && count > 0; --count) {
         const std::int64_t now = period(backup->end_time);
-        if (last == now) continue;
-        last = now;
-        chosen[backup->backup_id] = name;
-        --count;
+        const TierCandidate* best = nullptr;
+        for (; backup != backups.rend() && period(backup->end_time) == now; ++backup) {
+            if (best == nullptr ? damaged || !backup->damaged : best->damaged && !backup->damaged) best = &*backup;
+        }
+        if (best == nullptr) {
+            ++count;  // not a period that has one
+        } else {
+            chosen[best->backup_id] = name;
+        }
     }
 }
 
@@ -48,10 +51,12 @@ void choose(const std::vector<TierCandidate>& backups, std::uint32_t count, Peri
 std::map<std::string, std::string> chosen_by_tiers(const std::vector<TierCandidate>& backups,
                                                    const config::RetentionTiers& tiers) {
     std::map<std::string, std::string> chosen;
-    choose(backups, tiers.daily, day_of, "DAILY", chosen);
-    choose(backups, tiers.weekly, week_of, "WEEKLY", chosen);
-    choose(backups, tiers.monthly, month_of, "MONTHLY", chosen);
-    choose(backups, tiers.yearly, year_of, "YEARLY", chosen);
+    for (const bool damaged : {false, true}) {
+        choose(backups, tiers.daily, day_of, damaged, "DAILY", chosen);
+        choose(backups, tiers.weekly, week_of, damaged, "WEEKLY", chosen);
+        choose(backups, tiers.monthly, month_of, damaged, "MONTHLY", chosen);
+        choose(backups, tiers.yearly, year_of, damaged, "YEARLY", chosen);
+    }
     return chosen;
 }
 

@@ -207,6 +207,24 @@ TEST(Catalogue, KeepsABackupWhereAllBarmansLook) {
     catalogue.mark_removed(id);
 }
 
+TEST(Catalogue, ADamagedBackupGoesOnlyWhereEnoughOthersAreGood) {
+    const std::string damaged = add(BackupStatus::done), good = add(BackupStatus::done);
+    const Catalogue catalogue(server);
+    Extra extra;
+    extra.damage.push_back({"base/5/1259", "is missing", {}, {}});
+    catalogue.save(damaged, extra);
+    const auto removable = [&](const std::string& id, std::uint32_t minimum) {
+        server.minimum_redundancy = minimum;
+        return code_of([&] { catalogue.check_removable(catalogue.get(id)); }) != ErrorCode::refused;
+    };
+    CHECK(removable(damaged, 0) && removable(damaged, 1) && !removable(damaged, 2));
+    CHECK(removable(good, 0) && !removable(good, 1));
+    catalogue.save(good, extra);  // none is good
+    CHECK(removable(damaged, 0) && !removable(damaged, 1) && !removable(good, 1));
+    server.minimum_redundancy = 0;
+    catalogue.mark_removed(damaged);
+}
+
 TEST(Catalogue, RemovesNoBackupThatAnIncrementNeeds) {
     const std::string full = add(BackupStatus::done), increment = add(BackupStatus::done);
     const Catalogue catalogue(server);

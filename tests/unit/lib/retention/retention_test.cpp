@@ -276,3 +276,58 @@ TEST(Retention, ADamagedBackupCountsForNothing) {
     STRCMP_EQUAL("OBSOLETE VALID VALID", statuses("REDUNDANCY 2").c_str());
     STRCMP_EQUAL("- VALID VALID", statuses("REDUNDANCY 3").c_str());
 }
+
+// What the mark alone would give up stays: it may be mended.
+TEST(Retention, ADamagedBackupGoesOnlyWhereAnotherServesItsPromise) {
+    struct Row {
+        std::vector<int> days_ago, damaged;
+        const char *policy, *tiers;
+        int window_days;  // 0: none
+        const char* expected;
+    };
+    const Row table[] = {
+        // 20 November; the second is the only one of October.
+        {{60, 30, 1}, {1}, "REDUNDANCY 1", "3 MONTHLY", 0, "TIER:MONTHLY TIER:MONTHLY VALID"},
+        {{60, 31, 30, 1}, {2}, "REDUNDANCY 1", "3 MONTHLY", 0, "TIER:MONTHLY TIER:MONTHLY OBSOLETE VALID"},
+        {{60, 31, 30, 1}, {1, 2}, "REDUNDANCY 1", "3 MONTHLY", 0, "TIER:MONTHLY OBSOLETE TIER:MONTHLY VALID"},
+        // Neither does a sound one of an older month go for it.
+        {{60, 30, 1}, {1}, "REDUNDANCY 1", "2 MONTHLY", 0, "TIER:MONTHLY TIER:MONTHLY VALID"},
+        {{60, 30, 1}, {0}, "REDUNDANCY 1", "2 MONTHLY", 0, "OBSOLETE TIER:MONTHLY VALID"},
+        {{8, 2, 1}, {0}, "REDUNDANCY 1", "", 5, "- VALID VALID"},
+        {{9, 8, 2, 1}, {1}, "REDUNDANCY 1", "", 5, "VALID OBSOLETE OBSOLETE VALID"},
+        {{9, 8, 2, 1}, {0}, "REDUNDANCY 1", "", 5, "OBSOLETE VALID OBSOLETE VALID"},
+        {{9, 8, 2, 1}, {0, 1, 2, 3}, "REDUNDANCY 1", "", 5, "- - - -"},
+        {{9, 8, 2, 1}, {0, 1, 2, 3}, "RECOVERY WINDOW OF 3 DAYS", "", 0, "- - - -"},
+    };
+    for (const Row& row : table) {
+        backups.clear();
+        for (const int day : row.days_ago) add(day);
+        for (const int number : row.damaged) backups[static_cast<std::size_t>(number)].damaged = true;
+        std::optional<seconds> window;
+        if (row.window_days > 0) window = days(row.window_days);
+        const Policy policy = sample_policy(row.policy, 0, row.tiers, window);
+        STRCMP_EQUAL(row.expected, statuses(policy).c_str());
+    }
+}
+
+TEST(Retention, ADamagedBackupThatOpensAWindowKeepsItsWal) {
+    add(8), add(2), add(1);
+    backups[0].damaged = true;
+    const Policy policy = sample_policy("REDUNDANCY 9", 0, "", days(5));
+    CHECK(!decide(policy).backups[0].standalone);
+    CHECK(decide(policy).release.has_value());
+    STRCMP_EQUAL(backups[0].info.begin_wal.c_str(), decide(policy).release->before.c_str());
+    STRCMP_EQUAL(backups[1].info.backup_id.c_str(), decide(policy).opens_wal.c_str());
+    backups.insert(backups.begin() + 1, sample_backup(now - days(7), 12));  // a sound one opens it
+    CHECK(decide(policy).backups[0].standalone);
+}
+
+TEST(Retention, ADamagedBackupThatLeadsToTheTimelineOfTheServerStays) {
+    add(3), add(2, 2);
+    timelines.paths.emplace(2, sample_path(2, {{1, 15}}));
+    timelines.last_wal = {{1, now}, {2, now - days(2)}};
+    backups[0].damaged = true;
+    STRCMP_EQUAL("- VALID", statuses("REDUNDANCY 1").c_str());
+    timelines.last_wal[2] = now + hours(1);
+    STRCMP_EQUAL("OBSOLETE VALID", statuses("REDUNDANCY 1").c_str());
+}
