@@ -159,6 +159,7 @@ std::tuple<std::string, std::string, std::string> recheck_wal(wal::WalArchive* a
     const wal::Recheck found = opened(archive).recheck(name);
     const char* const result = found.result == wal::Recheck::Result::set_aside ? "set-aside"
                                : found.result == wal::Recheck::Result::sound   ? "sound"
+                               : found.result == wal::Recheck::Result::opaque  ? "opaque"
                                                                                : "absent";
     return {result, found.fault, found.moved_to.string()};
 }
@@ -166,9 +167,14 @@ std::tuple<std::string, std::string, std::string> recheck_wal(wal::WalArchive* a
 std::tuple<std::string, std::string> store_wal(const config::Server& server, wal::WalArchive* archive,
                                                const std::string& name) {
     require_archived_name(name);
+    // The streamer still writes to what is no whole file there.
+    const wal::FileKind kind = wal::kind_of(name);
+    std::vector<Path> folders{server.incoming_wals_directory};
+    if (kind == wal::FileKind::segment || kind == wal::FileKind::history)
+        folders.push_back(server.streaming_wals_directory);
     // The queue may be at it at the same moment.
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
-        for (const Path& folder : {server.incoming_wals_directory, server.streaming_wals_directory}) {
+        for (const Path& folder : folders) {
             if (!std::filesystem::exists(folder / name)) continue;
             const wal::StoreOutcome outcome = opened(archive).store(folder / name);
             using Result = wal::StoreResult;

@@ -33,11 +33,11 @@ struct RebuiltIndex {
     std::vector<std::tuple<std::string, std::string>> first_left_out;  // path below wals/, why; the first thousand
 };
 RebuiltIndex rebuild_index(wal::WalArchive& archive);
-// Proves an archived WAL file anew: ("absent" | "sound" | "set-aside", what is wrong with it, where it is now). archive
-// may be null (not open): busy.
+// Proves an archived WAL file anew: ("absent" | "sound" | "set-aside" | "opaque", what is wrong with it, where it is
+// now). archive may be null (not open): busy.
 std::tuple<std::string, std::string, std::string> recheck_wal(wal::WalArchive* archive, const std::string& name);
-// Archives the file of this name that lies in incoming/, else in streaming/, as whatever arrives there: ("stored" |
-// "absent" | "refused" | "failed", why).
+// Archives the file of this name that lies in incoming/, else (a whole segment, a history) in streaming/, as whatever
+// arrives there: ("stored" | "absent" | "refused" | "failed", why).
 std::tuple<std::string, std::string> store_wal(const config::Server& server, wal::WalArchive* archive,
                                                const std::string& name);
 // The plain bytes of a WAL file, as a descriptor to be read from its beginning: the file itself when it is not

@@ -271,9 +271,20 @@ void BackupRun::record() {
     // them.
     info_.status =
         extra_.bad_pages_total == 0 ? catalogue::BackupStatus::waiting_for_wals : catalogue::BackupStatus::failed;
+    inherit_damage();
     catalogue_.save(info_.backup_id, extra_);
     catalogue_.save(info_);
     kill_point("job.backup.recorded");
+}
+
+// A scrub may have found damage meanwhile in what this one shares; a scrub clears what proves right here.
+void BackupRun::inherit_damage() {
+    if (!incremental_ || extra_.base.empty()) return;
+    const auto base = catalogue_.extra(extra_.base);
+    if (!base) return;
+    std::copy_if(base->damage.begin(), base->damage.end(), std::back_inserter(extra_.damage), [](const auto& each) {
+        return each.file != "data" && each.file != "backup_manifest" && each.file != "backup.info";
+    });
 }
 
 // From here on the files are safe: whatever happens now, the backup stays, and becomes DONE when its WAL is here.
@@ -294,6 +305,9 @@ void BackupRun::wait() {
         throw;
     }
     extra_.wal_wait_seconds = seconds_since(clock_, begun);
+    // A scrub may have found damage since, or mended it.
+    if (const auto known = catalogue_.extra(info_.backup_id); known && !known->unreadable)
+        extra_.damage = known->damage;
     catalogue_.save(info_.backup_id, extra_);
     info_.status = catalogue::BackupStatus::done;
     catalogue_.save(info_);

@@ -39,6 +39,7 @@ class BackupRun {
     void verify(const image::TreeWriter& writer);
     void sync(int directory_fd);
     void record();
+    void inherit_damage();
     void wait();
     void switch_wal_of_primary();
     void fail(const Error& error) noexcept;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/wal_release.h"
 #include "lib/scrub/wal_check.h"
@@ -15,6 +16,9 @@ namespace {
 
 // A file gets its line a moment after its name.
 constexpr std::chrono::minutes index_delay{1};
+// Then it is not the files.
+constexpr std::size_t most_not_judged = 10;
+constexpr std::string_view not_understood = " is encrypted, or compressed or of a version that only others know";
 
 wal::KnownSystem known_system(const catalogue::Catalogue& catalogue) {
     wal::KnownSystem known;
@@ -53,28 +57,42 @@ void WalScrub::prove(const scrub::Item& folder, bool due) {
     // What an earlier pass proved does not count when everything is to be proven now.
     if (pass_.order.all && proof.cursor_at < pass_.wanted_since) proof.cursor.clear();
     const WallTime begun = proof.cursor.empty() ? pass_.clock.now() : proof.cursor_at;
+    bool all = true;
     for (const scrub::WalFile& file : scrub::wal_files(pass_.server, folder.name)) {
         if (!needed(proof, file)) continue;
-        if (!due && pass_.share_done()) return;
+        if ((!due && pass_.share_done()) || not_judged_ >= most_not_judged) return;
         check_stop(pass_.stop_fd);
-        prove(folder.name, file);
+        all &= prove(folder.name, file);
         proof.cursor = std::max(proof.cursor, file.name);
         proof.cursor_at = begun;
         kill_point("job.scrub.wal");
         pass_.note_progress();
     }
-    proof = {begun, {}, {}};
+    proof = all ? scrub::FolderProof{begun, {}, {}} : scrub::FolderProof{proof.at, {}, {}};
 }
 
-void WalScrub::prove(const std::string& folder, const scrub::WalFile& file) {
+// What cannot be looked at now keeps nobody from looking at the others: false.
+bool WalScrub::prove(const std::string& folder, const scrub::WalFile& file) {
     const Path path = pass_.server.wals_directory / folder / file.name;
-    const auto verdict =
-        scrub::check_wal_file(path, known_, !pass_.order.cached, [this](std::size_t bytes) { pass_.read(bytes); });
+    try {
+        judge(path, file);
+        return true;
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::io && error.code() != ErrorCode::permission_denied) throw;
+        pass_.report.notes.push_back(fmt::format("WAL {} was not proven: {}", file.name, error.what()));
+        return false;
+    }
+}
+
+void WalScrub::judge(const Path& path, const scrub::WalFile& file) {
+    const auto verdict = scrub::check_wal_file(
+        path, [&] { return known_form(file.name); }, !pass_.order.cached,
+        [this](std::size_t bytes) { pass_.read(bytes); });
     if (verdict.gone) return;  // retention has removed it
     pass_.proven(file.stored_size);
     ++pass_.report.wal_files;
-    if (verdict.opaque && !can_tell(file.name)) {
-        pass_.report.notes.push_back(file.name + " is encrypted or compressed in a way that only others know");
+    if (verdict.opaque) {
+        pass_.report.notes.push_back(file.name + std::string(not_understood));
     } else if (verdict.fault) {
         found(file.name, *verdict.fault);
     } else {
@@ -82,12 +100,14 @@ void WalScrub::prove(const std::string& folder, const scrub::WalFile& file) {
     }
 }
 
-// Its line says that nothing was done to it that is not known here.
-bool WalScrub::can_tell(const std::string& name) const {
-    for (const wal::XlogLine& line : wal::read_xlogdb(wal::xlogdb_path(pass_.server)).lines) {
-        if (line.name == name) return line.compression.empty() && line.encryption.empty();
+bool WalScrub::known_form(const std::string& name) {
+    if (!known_forms_) {
+        known_forms_.emplace();
+        for (const wal::XlogLine& line : wal::read_xlogdb(wal::xlogdb_path(pass_.server)).lines) {
+            if (wal::is_known_form(line)) known_forms_->insert(line.name);
+        }
     }
-    return true;
+    return known_forms_->count(name) != 0;
 }
 
 void WalScrub::check_index(const scrub::WalFile& file, const Path& path) {
@@ -123,10 +143,16 @@ void WalScrub::found(const std::string& name, std::string what) {
     ScrubFinding finding;
     finding.finding = {name, std::move(what), {}};
     const auto judged = pass_.mender.recheck(name);
-    if (judged.result == "sound" || judged.result == "absent") {  // it was replaced, or removed, meanwhile
+    // It was replaced, or removed, meanwhile; or the archiver knows no more of it than that it is not understood.
+    if (judged.result == "sound" || judged.result == "absent" || judged.result == "opaque") {
+        if (judged.result == "opaque") pass_.report.notes.push_back(name + std::string(not_understood));
         known.pop_back();
         return pass_.save();
     }
+    if (judged.unreadable && ++not_judged_ == most_not_judged)
+        pass_.report.notes.emplace_back(
+            "the archiver cannot read what seems to be damaged, and nothing was moved: no more WAL is proven in this "
+            "run; look for the cause in its log and the kernel's");
     known.back().set_aside = finding.set_aside = judged.moved_to;
     if (judged.result.empty()) {
         finding.why_not = judged.fault;
@@ -167,13 +193,31 @@ void WalScrub::look_again() {
 std::string WalScrub::mended_now(scrub::WalDamage& damage) {
     if (std::filesystem::exists(wal::archive_path(pass_.server, damage.name))) {
         const auto judged = pass_.mender.recheck(damage.name);
-        if (judged.result == "sound") return "what lies in the archive now";
+        if (judged.result == "sound" || judged.result == "opaque") return "what lies in the archive now";
         if (judged.result.empty()) return {};
         if (!judged.moved_to.empty()) damage.set_aside = judged.moved_to;
     }
     if (damage.set_aside.empty()) damage.set_aside = set_aside_as(damage.name);
     std::string why;
+    if (brought_back(damage, why)) return "what was set aside: it is whole";
     return pass_.mender.mend(damage.name, damage.set_aside, why).value_or("");
+}
+
+// Whatever kept it from being read, or made it read wrong, may have been of the machine.
+bool WalScrub::brought_back(const scrub::WalDamage& damage, std::string& why) {
+    if (damage.set_aside.empty()) return false;
+    try {
+        const auto stored = read_file(damage.set_aside, wal::largest_wal_file);
+        const auto plain =
+            stored ? wal::sound_content(damage.set_aside, damage.name, as_byte_span(*stored)) : std::nullopt;
+        if (!plain || wal::refusal_of(damage.name, as_byte_span(*plain), known_)) return false;
+        return pass_.mender.put_back(damage.name, *plain, why);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::io && error.code() != ErrorCode::permission_denied &&
+            error.code() != ErrorCode::corrupt)
+            throw;
+        return false;
+    }
 }
 
 // By an earlier run that did not come to saying so.

@@ -64,12 +64,13 @@ json json_of(const std::string& server, const catalogue::BackupInfo& backup, con
 }
 
 // When it was last found good is told by show-backup; who may not write there has verified it all the same.
-void note(const catalogue::Catalogue& catalogue, const std::string& backup_id, WallTime at) {
+void note(const catalogue::Catalogue& catalogue, const std::string& backup_id, WallTime begun, WallTime at) {
     try {
         auto extra = catalogue.extra(backup_id);
         if (!extra || extra->unreadable) return;
         extra->verified_at = at;
-        extra->damage.clear();
+        // What a scrub has found since may be of bytes that were read before.
+        std::erase_if(extra->damage, [&](const auto& each) { return each.found_at < begun; });
         catalogue.save(backup_id, *extra);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::permission_denied) log_warning("the time is not noted: {}", error.what());
@@ -103,11 +104,12 @@ JobResult verify_now(const JobRequest& request, ProgressReporter& progress) {
     control.canceled = stop_asked(request.stop_fd);
     control.begin = [&](std::uint64_t total) { progress.phase("verify", "reading the backup", total); };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
+    const WallTime begun = clock.now();
     verify::Report report = verify::check_backup(server, backup, control);
     progress.end_line();
     report.notes.insert(report.notes.begin(), warnings.begin(), warnings.end());
     const double seconds = std::chrono::duration<double>(clock.monotonic() - began).count();
-    if (report.findings.empty()) note(catalogue, backup.backup_id, clock.now());
+    if (report.findings.empty()) note(catalogue, backup.backup_id, begun, clock.now());
 
     if (request.options.flag("json")) {
         print(json_of(server.name, backup, report, seconds).dump(4));

@@ -46,11 +46,12 @@ WalMender::Judged WalMender::recheck(const std::string& name) {
     try {
         const auto [result, fault, moved_to] = bus().call_method<std::string, std::string, std::string>(
             archive_of(server_.name), "RecheckWal", name, std::uint64_t{0});
-        return {result, fault, moved_to};
+        return {result, fault, moved_to, false};
     } catch (const Error& error) {
         if (ends_the_run(error)) throw;
         bus_.reset();
-        return {"", std::string("the archiver cannot set it aside now: ") + error.what(), ""};
+        return {"", std::string("the archiver cannot set it aside now: ") + error.what(), "",
+                error.code() == ErrorCode::io};
     }
 }
 
@@ -92,7 +93,22 @@ void WalMender::fetch(const std::string& name, const Path& set_aside) {
     const auto proof = set_aside.empty() ? std::nullopt : wal::kept_proof(set_aside);
     if (proof && !(wal::proof_of(as_byte_span(content)) == *proof))
         throw Error(ErrorCode::server_mismatch, "the server has other bytes than were archived", name);
+    hand_over(name, content);
+    log_info("server {}: {} was fetched from the server once more", server_.name, name);
+}
 
+bool WalMender::put_back(const std::string& name, const std::string& content, std::string& why) {
+    try {
+        hand_over(name, content);
+        return store(name, why);
+    } catch (const Error& error) {
+        if (ends_the_run(error)) throw;
+        why = error.what();
+        return false;
+    }
+}
+
+void WalMender::hand_over(const std::string& name, const std::string& content) const {
     const Path place = server_.incoming_wals_directory / name;
     const Path temporary = server_.incoming_wals_directory / ("." + name + ".tmp");
     make_directories_durably(server_.incoming_wals_directory);
@@ -105,7 +121,6 @@ void WalMender::fetch(const std::string& name, const Path& set_aside) {
     files().rename(temporary, place);
     files().sync_directory(place.parent_path());
     kill_point("job.scrub.handed");
-    log_info("server {}: {} was fetched from the server once more", server_.name, name);
 }
 
 std::string WalMender::segment_from_server(pg::PgConn& conn, const std::string& name) const {

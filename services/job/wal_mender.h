@@ -19,16 +19,22 @@ class WalMender {
     WalMender(const config::Server& server, int stop_fd) : server_(server), stop_fd_(stop_fd) {}
 
     struct Judged {
-        std::string result;  // "absent", "sound", "set-aside"; empty: the archiver cannot be asked
-        std::string fault;   // or why not
+        std::string
+            result;  // "absent", "sound", "set-aside", "opaque"; empty: the archiver cannot be asked, or not read it
+        std::string fault;  // or why not
         std::string moved_to;
+        bool unreadable = false;
     };
     Judged recheck(const std::string& name);
     // Where the copy came from that is in its place now ("the server"); nullopt: there is none, why says more.
     // set_aside: the damaged file, whose kept proof the copy must have; may be empty.
     std::optional<std::string> mend(const std::string& name, const Path& set_aside, std::string& why);
 
+    // Puts these plain bytes into the archive through incoming/. False when they are not taken; why says more.
+    bool put_back(const std::string& name, const std::string& content, std::string& why);
+
   private:
+    void hand_over(const std::string& name, const std::string& content) const;
     bool store(const std::string& name, std::string& why);
     void fetch(const std::string& name, const Path& set_aside);
     std::string segment_from_server(pg::PgConn& conn, const std::string& name) const;

@@ -8,6 +8,11 @@
 #include "services/scheduler/job_kinds.h"
 
 namespace coffer::scheduler {
+namespace {
+
+constexpr std::string_view scrub_kind = "scrub";
+
+}  // namespace
 
 Job& JobQueue::add(const std::string& kind, const std::string& server, bus::Options options, uid_t started_by,
                    WallTime now) {
@@ -18,7 +23,7 @@ Job& JobQueue::add(const std::string& kind, const std::string& server, bus::Opti
                     fmt::format("a {} of this server is {} already (job {})", kind, name_of(job->state), id), server,
                     "wait for its end, or cancel it");
     }
-    if (queued() >= limits_.max_waiting) {
+    if (kind != scrub_kind && waiting_but_scrubs() >= limits_.max_waiting) {
         throw Error(ErrorCode::busy, fmt::format("{} jobs are waiting already", limits_.max_waiting), {},
                     "wait until some of them have ended, or cancel them");
     }
@@ -75,6 +80,12 @@ std::uint32_t JobQueue::running_of(const std::string& kind) const noexcept {
 std::uint32_t JobQueue::running() const noexcept {
     return static_cast<std::uint32_t>(
         std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return entry.second->active(); }));
+}
+
+std::size_t JobQueue::waiting_but_scrubs() const noexcept {
+    return static_cast<std::size_t>(std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+        return entry.second->state == JobState::queued && entry.second->kind != scrub_kind;
+    }));
 }
 
 std::uint32_t JobQueue::queued() const noexcept {

@@ -17,7 +17,7 @@ namespace coffer::scheduler {
 struct QueueLimits {
     std::uint32_t max_backups = 2;
     std::uint32_t max_restores = 8;
-    std::size_t max_waiting = 64;
+    std::size_t max_waiting = 64;  // scrubs left out: one of each server may wait, and keeps nobody else from it
     std::size_t kept_finished = 200;
 };
 
@@ -41,6 +41,7 @@ class JobQueue {
 
   private:
     [[nodiscard]] std::uint32_t running_of(const std::string& kind) const noexcept;
+    [[nodiscard]] std::size_t waiting_but_scrubs() const noexcept;
 
     QueueLimits limits_;
     JobId next_id_;

@@ -155,8 +155,10 @@ def test_a_flipped_byte_in_a_backups_record_is_found(filled, box, which):
         digit = file.read(1)
         file.seek(at)
         file.write(b"7" if digit != b"7" else b"6")
-    assert "backup.info" in found(scrub(box))[backup, "backup.info"]["path"]
-    assert "DAMAGED" in box.cofferctl("list-backups", "main").stdout
+    each = found(scrub(box))[backup, "backup.info"]
+    assert "begin_wal=" in each["what"] and each["mended_by"] == f"meta/{backup}-backup.info"
+    assert "DAMAGED" not in box.cofferctl("list-backups", "main").stdout
+    assert scrub(box)["findings"] == []
 
 
 def test_damaged_wal_comes_again_from_the_server(filled, box):
@@ -361,6 +363,48 @@ def test_the_scheduler_runs_it(filled, box):
     told = box.cofferctl("scrub", "all", "--enqueue", "--all").stdout
     assert "queued" in told
     waiting.until(lambda: extra(box, backup).get("scrubbed_at"), "the job has proven the backup", 60)
+
+
+def test_a_data_directory_that_is_gone_is_damage_until_it_is_back(filled, box):
+    first, second = box.backup("main"), box.backup("main")
+    os.rename(data(box, first), data(box, first) + ".away")
+    told = scrub(box, "--all")
+    assert "no data directory" in found(told)[first, "data"]["what"] and told["backups_proven"] == [second]
+    assert "DAMAGED" in box.cofferctl("list-backups", "main").stdout and check_item(box)["status"] == "FAILED"
+    os.rename(data(box, first) + ".away", data(box, first))
+    told = scrub(box, "--all")
+    assert told["mended"] == [f"backup {first}: data, with what lies there now"] and told["findings"] == []
+    assert check_item(box)["status"] == "OK"
+
+
+def test_wal_of_another_system_stays_where_it_is(filled, box):
+    """As after pg_upgrade: what is archived is of the system that was."""
+    box.backup("main")
+    segment, path = archived(filled, box)
+    box.streamer.stop(), box.archiver.stop()
+    identity = box.path("main", "identity.json")
+    with open(identity, encoding="utf-8") as file:
+        known = json.load(file)
+    processes.write(identity, json.dumps(known | {"systemid": "7000000000000000001"}))
+    os.removexattr(path, "user.coffer.proof")
+    box.archiver.start()
+    told = scrub(box, "--all")
+    assert told["findings"] == [] and told["wal_files"] >= 2 and os.path.exists(path)
+
+
+def test_what_was_set_aside_and_is_whole_comes_back(filled, box):
+    box.backup("main")
+    segment, path = archived(filled, box)
+    archived(filled, box)
+    filled.stop()
+    at = os.path.getsize(path) // 2
+    flip(path, at)
+    aside = found(scrub(box, "--all"))["", segment]["set_aside"]
+    assert scrub(box)["damaged"] and not os.path.exists(path)
+    flip(aside, at)  # as memory that was bad, and is replaced
+    assert scrub(box)["mended"] == [f"WAL {segment}, with what was set aside: it is whole"]
+    assert os.path.exists(path) and check_item(box)["status"] == "OK"
+    filled.start()
 
 
 def test_a_backup_that_is_deleted_meanwhile_is_no_damage(filled, box):

@@ -24,7 +24,9 @@ void enqueue(Context& context, const Arguments& arguments, const config::Server&
                                                                                std::string("scrub"), options);
         context.out.info(fmt::format("The scrub of server {} is queued (job {})", server.name, id));
     } catch (const Error& error) {
-        if (error.code() != ErrorCode::busy) throw;  // the one before has not ended: it goes on by itself
+        // The one before has not ended: it goes on by itself. Whatever else is in the way must be told.
+        const bool goes_on = std::string_view(error.what()).find("a scrub of this server is") != std::string_view::npos;
+        if (error.code() != ErrorCode::busy || !goes_on) throw;
         context.out.info(std::string(error.what()));
     }
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lib/catalogue/catalogue.h"
+#include "lib/restore/backup_chain.h"
 #include "lib/scrub/state.h"
 
 namespace coffer::scrub {
@@ -26,6 +27,14 @@ std::string length_of(std::chrono::seconds interval) {
 }
 
 }  // namespace
+
+bool can_be_proven(const catalogue::BackupInfo& backup) {
+    const auto given = [&](const char* key) {
+        const auto found = backup.unknown.find(key);
+        return found != backup.unknown.end() && !found->second.empty() && found->second != "None";
+    };
+    return !restore::needs_unpacking(backup) && !given("encryption") && !given("snapshots_info");
+}
 
 std::string Standing::text(std::chrono::seconds interval) const {
     if (!damage.empty()) {
@@ -50,6 +59,7 @@ Standing standing_of(const config::Server& server, WallTime now) {
         if (backup.status != catalogue::BackupStatus::done || !backup.parent().empty()) continue;
         const auto extra = catalogue.extra(backup.backup_id);
         if (extra) add_backup(standing, backup.backup_id, *extra);
+        if (!can_be_proven(backup)) continue;
         const WallTime since = std::max(extra ? extra->verified_at.value_or(WallTime{}) : WallTime{},
                                         extra ? extra->scrubbed_at.value_or(WallTime{}) : WallTime{});
         const WallTime proof = since == WallTime{} ? backup.end_time.value_or(now) : since;

@@ -5,9 +5,14 @@
 #include <vector>
 
 #include "lib/base/clock.h"
+#include "lib/catalogue/backup_info.h"
 #include "lib/config/config.h"
 
 namespace coffer::scrub {
+
+// Has it trees of its own that can be held against its manifest? Barman's tar format, increments, snapshots and
+// encrypted backups have not: they are neither proven nor overdue.
+bool can_be_proven(const catalogue::BackupInfo& backup);
 
 struct Standing {
     bool off = false;                 // scrub_interval

@@ -8,9 +8,7 @@
 #include <memory>
 
 #include "lib/base/error.h"
-#include "lib/wal/codec.h"
-#include "lib/wal/proof.h"
-#include "lib/wal/segment_check.h"
+#include "lib/verify/file_content.h"
 
 namespace coffer::scrub {
 namespace {
@@ -29,7 +27,7 @@ std::optional<Bytes> read_all(int fd, std::size_t size, const Path& path, const 
     while (bytes.size < size) {
         const ssize_t got = ::read(fd, bytes.memory.get() + bytes.size, std::min(piece, size - bytes.size));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0 && errno == EIO) return std::nullopt;
+        if (got < 0 && verify::says_damaged(errno)) return std::nullopt;
         if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
         if (got == 0) break;
         bytes.size += static_cast<std::size_t>(got);
@@ -40,12 +38,12 @@ std::optional<Bytes> read_all(int fd, std::size_t size, const Path& path, const 
 
 }  // namespace
 
-WalVerdict check_wal_file(const Path& path, const wal::KnownSystem& known, bool from_disk, const OnRead& each) {
+WalVerdict check_wal_file(const Path& path, const wal::FormKnown& form_known, bool from_disk, const OnRead& each) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd) {
         if (errno == ENOENT) return {std::nullopt, true, false};
         if (errno == ELOOP || errno == ENXIO) return {"is no file", false, false};
-        if (errno == EIO) return {"cannot be read: its file system says it is damaged", false, false};
+        if (verify::says_damaged(errno)) return {verify::unreadable_file, false, false};
         throw Error::from_errno(errno, "cannot open file", path.string());
     }
     struct stat status {};
@@ -54,30 +52,14 @@ WalVerdict check_wal_file(const Path& path, const wal::KnownSystem& known, bool 
     if (static_cast<std::uint64_t>(status.st_size) > wal::largest_wal_file) return {"is too large", false, false};
     if (from_disk) ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
     const auto stored = read_all(fd.get(), static_cast<std::size_t>(status.st_size), path, each);
-    if (!stored) return {"cannot be read: its file system says it is damaged", false, false};
+    if (!stored) return {verify::unreadable_file, false, false};
 
-    const std::string name = path.filename().string();
-    const auto proof = wal::kept_proof(path);
-    const bool compressed = wal::detect_codec(stored->span()) != wal::Codec::none;
-    std::string unpacked;
-    if (compressed) {
-        try {
-            unpacked = wal::decompress(stored->span(), wal::largest_wal_file, path);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::corrupt) throw;
-            return {error.fact(), false, false};
-        }
-    }
-    const ByteSpan plain = compressed ? as_byte_span(unpacked) : stored->span();
-    if (const auto refusal = wal::refusal_of(name, plain, known)) {
-        // What was archived by others may be in a form that only they know.
-        const bool opaque =
-            !compressed && !proof && wal::kind_of(name) == wal::FileKind::segment && !wal::identify_segment(plain);
-        return {*refusal, false, opaque};
-    }
-    const wal::Proof found = wal::proof_of(plain);
-    if (proof && !(found == *proof)) return {"has other bytes than were archived", false, false};
-    if (!proof && wal::kind_of(name) != wal::FileKind::segment) (void)wal::keep_proof(fd.get(), found);
+    const wal::ArchivedCheck check = wal::check_archived(path, stored->span(), form_known);
+    using Result = wal::ArchivedCheck::Result;
+    if (check.result == Result::opaque) return {std::nullopt, false, true};
+    if (check.result == Result::damaged) return {check.fault, false, false};
+    if (wal::kind_of(path.filename().string()) != wal::FileKind::segment && !wal::kept_proof(path))
+        (void)wal::keep_proof(fd.get(), check.found);
     return {};
 }
 

@@ -1,6 +1,11 @@
 #include "lib/verify/backup_files.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
+
 #include "lib/base/error.h"
+#include "lib/verify/file_content.h"
 
 namespace coffer::verify {
 namespace {
@@ -12,6 +17,18 @@ constexpr std::string_view spaces = "pg_tblspc/";
 bool is_left_out(std::string_view path) noexcept {
     return path == "backup_manifest" || path == "pg_wal" || path.starts_with("pg_wal/") || path == "recovery.signal" ||
            path == "standby.signal";
+}
+
+std::optional<std::string> fault_of_data(const catalogue::Catalogue& catalogue, std::string_view backup_id) {
+    const Path place = catalogue.data_path(backup_id) / "global";
+    struct stat status {};
+    if (::stat(place.c_str(), &status) == 0) {
+        if (S_ISDIR(status.st_mode)) return std::nullopt;
+        return "is no data directory any more";
+    }
+    if (errno == ENOENT || errno == ENOTDIR) return "is no data directory any more";
+    if (says_damaged(errno)) return unreadable_file;
+    throw Error::from_errno(errno, "cannot look at", place.string());
 }
 
 BackupFiles::BackupFiles(const config::Server& server, const catalogue::BackupInfo& backup)
@@ -41,6 +58,8 @@ void BackupFiles::for_each(const std::function<void(const std::string&, std::uin
             if (space) walk(entry.path(), std::string(spaces) + name + "/", take);
         }
     } catch (const std::filesystem::filesystem_error& error) {
+        if (says_damaged(error.code().value()))
+            throw Error(ErrorCode::corrupt, unreadable_file, error.path1().string());
         throw Error::from_errno(error.code().value(), "cannot look at", error.path1().string());
     }
 }

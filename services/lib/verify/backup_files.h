@@ -1,6 +1,7 @@
 #pragma once
 // The files of a backup on disk, under the names that a manifest gives them. Thread-safe.
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,10 @@ namespace coffer::verify {
 // Not of a backup, and nobody's loss: what pg_verifybackup leaves out as well.
 bool is_left_out(std::string_view path) noexcept;
 
+// Is its data directory there at all? What is wrong otherwise ("is no data directory any more"). Throws io where that
+// cannot be told now.
+std::optional<std::string> fault_of_data(const catalogue::Catalogue& catalogue, std::string_view backup_id);
+
 class BackupFiles {
   public:
     // Throws not_supported for what is no plain data directory of its own: Barman's tar format and increments.
@@ -19,7 +24,8 @@ class BackupFiles {
     // Tablespaces lie beside the data directory, whatever their links say.
     [[nodiscard]] Path place_of(const std::string& path) const;
     [[nodiscard]] Path manifest() const { return place_of("backup_manifest"); }
-    // All but what is left out. A symbolic link has size 0. Throws io.
+    // All but what is left out. A symbolic link has size 0. Throws io; corrupt
+    // where the file system says that a directory is damaged.
     void for_each(const std::function<void(const std::string& path, std::uint64_t size)>& take) const;
 
   private:

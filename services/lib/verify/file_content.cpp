@@ -24,12 +24,16 @@ const char* const unreadable_file = "cannot be read: its file system says it is 
 const char* const copied_damaged = "has damaged pages, and had them when it was copied";
 const char* const damaged_since = "has not the checksum that is in the manifest";
 
+bool says_damaged(int error_number) noexcept {
+    return error_number == EIO || error_number == EUCLEAN || error_number == EBADMSG;
+}
+
 OpenedFile open_file(const Path& path, const WantedFile& file) {
     OpenedFile opened{UniqueFd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)), std::nullopt};
     if (!opened.fd) {
         if (errno == ENOENT || errno == ENOTDIR) return {{}, "is missing"};
         if (errno == ELOOP || errno == ENXIO) return {{}, "is no file"};
-        if (errno == EIO) return {{}, unreadable_file};
+        if (says_damaged(errno)) return {{}, unreadable_file};
         throw Error::from_errno(errno, "cannot open file", path.string());
     }
     struct stat status {};
@@ -53,7 +57,7 @@ std::optional<Content> read_content(int fd, const Path& path, const WantedFile& 
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             // A file system that keeps checksums says so of damage.
-            if (errno == EIO) return std::nullopt;
+            if (says_damaged(errno)) return std::nullopt;
             throw Error::from_errno(errno, "cannot read file", path.string());
         }
         if (got == 0) break;

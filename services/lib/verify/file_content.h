@@ -29,6 +29,9 @@ struct Content {
     std::uint64_t pages = 0;
 };
 
+// Does this errno of reading say that what is read is damaged? So do disks, and file systems that keep checksums.
+bool says_damaged(int error_number) noexcept;
+
 // A regular file of the size that the manifest says, open for reading; else what is wrong with it. Throws io.
 struct OpenedFile {
     UniqueFd fd;

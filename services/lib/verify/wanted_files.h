@@ -16,7 +16,7 @@ struct FileList {
     std::vector<std::string> notes;    // what cannot be checked
 };
 
-// canceled: may be empty; throws canceled when it says so. Throws io.
+// canceled: may be empty; throws canceled when it says so. Throws io; corrupt as for_each() does.
 FileList list_files(const BackupFiles& files, const catalogue::BackupInfo& backup,
                     const std::function<bool()>& canceled);
 

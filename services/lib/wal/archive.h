@@ -50,7 +50,7 @@ struct StoreOutcome {
 };
 
 struct Recheck {
-    enum class Result { absent, sound, set_aside } result = Result::absent;
+    enum class Result { absent, sound, set_aside, opaque } result = Result::absent;
     std::string fault;
     Path moved_to;  // in errors/
 };
@@ -95,7 +95,8 @@ class WalArchive {
     };
     Rebuilt rebuild_index();
     // Proves an archived file anew. A damaged one goes to errors/, and the index knows at once; of a sound one the
-    // index says what lies there afterwards. Throws io, no_space.
+    // index says what lies there afterwards. Of an opaque one nothing can be told: it stays. Throws io (also where it
+    // cannot be read, which is no judgement), no_space.
     Recheck recheck(const std::string& name);
 
     // Whose WAL it takes: by the catalogue's identity, else by what it holds.
@@ -110,7 +111,10 @@ class WalArchive {
     struct Ready;  // archive_ready.h: compressed, waits for the commit
 
     void unlist(const std::vector<std::string>& names);
-    void relist(const std::string& name);  // archive_recheck.cpp
+    // archive_recheck.cpp
+    void relist(const std::string& name);
+    Recheck set_aside_damaged(const std::string& name, const std::string& fault);
+    [[nodiscard]] bool known_form(const std::string& name) const;
     // archive_load.cpp
     void load_index();
     void learn_system();

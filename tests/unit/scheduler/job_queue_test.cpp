@@ -54,6 +54,15 @@ TEST(JobQueue, RefusesMoreThanMayWait) {
     CHECK_THROWS(Error, add("restore", "a"));
 }
 
+TEST(JobQueue, ScrubsTakeNobodysPlace) {
+    for (const char* server : {"a", "b", "c", "d", "e", "f"}) add("scrub", server);
+    CHECK_THROWS(Error, add("scrub", "a"));
+    for (int i = 0; i < 4; ++i) add("restore", "a");
+    CHECK_THROWS(Error, add("backup", "a"));
+    add("scrub", "g");
+    CHECK_EQUAL(11U, queue.queued());
+}
+
 TEST(JobQueue, ForgetsTheOldestFinishedJobs) {
     std::vector<JobId> ids;
     for (const char* server : {"a", "b", "c"}) ids.push_back(add("backup", server).id);
