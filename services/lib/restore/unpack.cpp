@@ -137,7 +137,10 @@ class Unpacker {
         for (Tree& tree : trees) {
             for (TreeEntry& entry : tree.entries) {
                 const std::string name = tree.prefix + entry.path;
-                (entry.directory ? directories_now_.insert(name).second : now_.insert(name).second);
+                if (entry.directory)
+                    directories_now_.insert(name);
+                else
+                    now_.insert(name);
                 if (!entry.directory && link_->verify) entry.crc32c = expected(name).crc32c;
             }
         }
