@@ -196,6 +196,15 @@ def test_names_are_held_against_the_databases_of_the_backup(place, small, box):
     assert "left out     database wanted" in by_cofferctl.stdout
 
 
+def test_the_databases_of_a_directory_that_is_there_are_not_emptied(place, small, box):
+    backup = box.backup("main")
+    box.wait_durable(small)
+    assert restore(place, box, backup).returncode == 0
+    refused = restore(place, box, backup, "--delta-restore", "--only-database", "wanted")
+    assert refused.returncode == 1 and "would be emptied" in refused.stderr, refused.stderr
+    assert restore(place, box, backup, "--delta-restore").returncode == 0
+
+
 def test_a_copy_of_what_is_left_out_would_be_empty_so_it_is_refused(place, small, box):
     backup = box.backup("main")
     small.query("create database copied template unwanted strategy file_copy")

@@ -122,6 +122,30 @@ def test_a_tablespace_of_somebody_else_is_refused(place, protected, box):
     assert trees.picture(os.path.join(place, "neighbour")) == before
 
 
+def test_the_tablespaces_of_a_copied_directory_are_left_to_the_original(place, protected, box):
+    restored = fresh(place, box, protected.backup, "used").start()
+    judge.wait_promoted(restored)
+    processes.make_directory(os.path.join(place, "copy"))
+    processes.run(processes.AS_USER + ["cp", "-a", restored.data, os.path.join(place, "copy", "data")])
+    os.unlink(os.path.join(place, "copy", "data", "postmaster.pid"))
+    os.symlink(os.path.join(place, "used", "fast"), os.path.join(place, "space"))  # the place at the time of the backup
+    onto_copy = lambda *options: box.job("restore", "main", protected.backup, os.path.join(place, "copy", "data"),
+                                         "--delta-restore", *options, check=False)
+    refused = onto_copy()
+    assert refused.returncode == 1 and "if the destination is a copy" in refused.stderr, refused.stderr
+    named = "--tablespace", f"fast:{os.path.join(place, 'used', 'fast')}"
+    refused = onto_copy(*named)
+    assert refused.returncode == 1 and "a server that runs uses the place" in refused.stderr, refused.stderr
+    assert restored.value("select count(*) from spaced") == 30000
+    restored.stop()
+    assert onto_copy(*named, "--dry-run").returncode == 0
+    assert onto_copy("--tablespace", f"fast:{os.path.join(place, 'copy', 'fast')}").returncode == 0
+    require_as_fresh(place, box, protected.backup, "copy")
+    restored.start()
+    assert restored.value("select count(*) from spaced") == 30000
+    restored.stop()
+
+
 def test_a_running_server_is_never_touched(place, protected, box):
     restored = fresh(place, box, protected.backup, "used").start()
     judge.wait_promoted(restored)

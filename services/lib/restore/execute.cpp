@@ -166,7 +166,7 @@ class Execution {
                 rename_target(at("global/pg_control"), at(control_aside));
                 files().sync_directory(at("global"));
             }
-            require_no_server(plan_.destination);
+            require_no_server(plan_.destination, plan_.tablespaces);
         } catch (...) {
             give_up();
             throw;

@@ -7,11 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "lib/base/error.h"
+#include "lib/restore/backup_chain.h"
 #include "lib/wal/little_endian.h"
 
 namespace coffer::restore {
@@ -108,6 +111,57 @@ void require_dead_pid_file(const Path& directory, uid_t owner) {
     }
 }
 
+// A process of PostgreSQL, which works in its data directory.
+struct ServerProcess {
+    pid_t pid;
+    std::string name;
+    Path proc;  // /proc/PID
+};
+
+void for_each_server_process(const std::function<void(const ServerProcess&)>& handle) {
+    std::error_code error;
+    for (auto entry = fs::directory_iterator("/proc", error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        const auto pid = number_of<pid_t>(entry->path().filename().string());
+        if (!pid || *pid == ::getpid()) continue;
+        std::string name;
+        std::getline(std::ifstream(entry->path() / "comm"), name);
+        if (name == "postgres" || name == "postmaster") handle({*pid, name, entry->path()});
+    }
+}
+
+bool is_same(const Path& path, const struct stat& other) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && status.st_dev == other.st_dev && status.st_ino == other.st_ino;
+}
+
+// Does one of the links in the process' data directory, as the process sees them, lead to the place?
+bool uses_tablespace(const ServerProcess& process, const struct stat& place) {
+    std::error_code error;
+    for (auto link = fs::directory_iterator(process.proc / "cwd/pg_tblspc", error);
+         !error && link != fs::directory_iterator(); link.increment(error)) {
+        std::error_code no_link;
+        const Path to = fs::read_symlink(link->path(), no_link);
+        if (no_link) continue;
+        if (is_same(process.proc / "root" / to.relative_path(), place) || is_same(to, place)) return true;
+    }
+    return false;
+}
+
+void require_unused_tablespace(const TablespaceTarget& tablespace) {
+    struct stat place {};
+    if (::stat(tablespace.target.c_str(), &place) != 0) return;
+    for_each_server_process([&](const ServerProcess& process) {
+        if (!uses_tablespace(process, place)) return;
+        std::error_code ignored;
+        throw Error(
+            ErrorCode::refused,
+            fmt::format("a server that runs uses the place of tablespace '{}': process {} ({}) of {}", tablespace.name,
+                        process.pid, process.name, fs::read_symlink(process.proc / "cwd", ignored).string()),
+            tablespace.target.string(), fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
+    });
+}
+
 }  // namespace
 
 std::string marker_text(const std::string& server, const catalogue::BackupInfo& backup,
@@ -116,8 +170,9 @@ std::string marker_text(const std::string& server, const catalogue::BackupInfo& 
         "coffer is restoring backup {} of server {} to this place.\nWhile this file is here, the restore has not "
         "ended: {}.\n{}{}\n",
         backup.backup_id, server,
-        delta ? "run it again with --delta-restore, or remove the whole directory and start again"
-              : "remove the whole directory and start again, or go on with --delta-restore",
+        delta                     ? "run it again with --delta-restore, or remove the whole directory and start again"
+        : needs_unpacking(backup) ? "remove the whole directory and start again"
+                                  : "remove the whole directory and start again, or go on with --delta-restore",
         identifier_line, backup.systemid);
     for (const TablespaceTarget& tablespace : tablespaces) {
         text += fmt::format("{}{}\n", tablespace_line, tablespace.target.string());
@@ -125,24 +180,17 @@ std::string marker_text(const std::string& server, const catalogue::BackupInfo& 
     return text;
 }
 
-void require_no_server(const Path& directory) {
+void require_no_server(const Path& directory, const std::vector<TablespaceTarget>& tablespaces) {
     struct stat here {};
     if (::stat(directory.c_str(), &here) != 0) {
         throw Error::from_errno(errno, "cannot look at the destination", directory.string());
     }
     require_dead_pid_file(directory, here.st_uid);
-    std::error_code error;
-    for (auto entry = fs::directory_iterator("/proc", error); !error && entry != fs::directory_iterator();
-         entry.increment(error)) {
-        const auto pid = number_of<pid_t>(entry->path().filename().string());
-        struct stat status {};
-        if (!pid || *pid == ::getpid() || ::stat((entry->path() / "cwd").c_str(), &status) != 0) continue;
-        if (status.st_dev != here.st_dev || status.st_ino != here.st_ino) continue;
-        std::string name;
-        std::getline(std::ifstream(entry->path() / "comm"), name);
-        if (name != "postgres" && name != "postmaster") continue;
-        refuse_running(directory, fmt::format("process {} ({}) works in it", *pid, name));
-    }
+    for_each_server_process([&](const ServerProcess& process) {
+        if (!is_same(process.proc / "cwd", here)) return;
+        refuse_running(directory, fmt::format("process {} ({}) works in it", process.pid, process.name));
+    });
+    for (const TablespaceTarget& tablespace : tablespaces) require_unused_tablespace(tablespace);
 }
 
 void require_same_cluster(const Path& directory, std::uint64_t system_identifier) {
@@ -160,27 +208,40 @@ void require_same_cluster(const Path& directory, std::uint64_t system_identifier
                                 *found, system_identifier),
                     directory.string(), "choose another directory; to give this one up, empty it yourself");
     }
-    require_no_server(real);
+    require_no_server(real, {});
 }
 
-void require_own_tablespace(const Path& directory, const TablespaceTarget& tablespace) {
+void require_own_tablespace(const Path& directory, const TablespaceTarget& tablespace, const Path& pgdata) {
     const Path real = real_path(directory);
     const Path wanted = real_path(tablespace.target);
-    std::vector<std::string> known = marker_lines(real, tablespace_line);
+    const std::vector<std::string> begun = marker_lines(real, tablespace_line);
     std::error_code error;
     const Path link = fs::read_symlink(real / "pg_tblspc" / std::to_string(tablespace.oid), error);
-    if (!error) known.push_back(link.string());
-    bool own = false;
-    for (const std::string& place : known) own = own || real_path(place) == wanted;
-    if (!own) {
+    const bool linked = !error && real_path(link) == wanted;
+    const bool original = !pgdata.empty() && real == real_path(pgdata);
+    const bool own =
+        std::any_of(begun.begin(), begun.end(), [&](const Path& place) { return real_path(place) == wanted; });
+    if (!own && !linked) {
         throw Error(ErrorCode::refused, "the place of the tablespace is not empty, and not the destination's own",
-                    tablespace.target.string(), {});
+                    tablespace.target.string(),
+                    fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
+    }
+    if (!own && !tablespace.mapped && !original && !is_within(wanted, real)) {
+        throw Error(ErrorCode::refused,
+                    "the destination is not where the backup was taken, and leads to a tablespace outside of it: that "
+                    "of another server if the destination is a copy",
+                    tablespace.target.string(),
+                    fmt::format("give it an empty place: --tablespace {}:/PATH; or name this one if no other data "
+                                "directory needs it",
+                                tablespace.name));
     }
     for (const auto& entry : fs::directory_iterator(wanted)) {
         const Path name = entry.path().filename();
         if (name == "lost+found" || fs::is_directory(fs::symlink_status(tablespace.source / name, error))) continue;
-        throw Error(ErrorCode::refused, "the place of the tablespace holds something that is not of this backup",
-                    entry.path().string(), "move it away, or restore to another directory");
+        throw Error(
+            ErrorCode::refused, "the place of the tablespace holds something that is not of this backup",
+            entry.path().string(),
+            fmt::format("move it away, or give the tablespace an empty place: --tablespace {}:/PATH", tablespace.name));
     }
 }
 

@@ -27,10 +27,12 @@ std::string marker_text(const std::string& server, const catalogue::BackupInfo& 
 
 // directory exists and is not empty. Throws refused: no data directory, or one of another cluster, or a server runs.
 void require_same_cluster(const Path& directory, std::uint64_t system_identifier);
-// Throws refused, naming what runs there.
-void require_no_server(const Path& directory);
-// Not empty: only the directories of this backup's tablespace, and one that directory's cluster (or the restore that
-// was cut off there) links to. Throws refused.
-void require_own_tablespace(const Path& directory, const TablespaceTarget& tablespace);
+// Throws refused, naming what runs there, or what server elsewhere uses the place of one of the tablespaces.
+void require_no_server(const Path& directory, const std::vector<TablespaceTarget>& tablespaces);
+// Not empty: only the directories of this backup's tablespace, and one that is directory's own. A link to it does not
+// say so by itself: a copy of a data directory (cp -a, a snapshot) has the links of the original. Its own is one that
+// the restore that was cut off there had begun, one that is linked to and that somebody named (mapped), that lies in
+// the directory, or that belongs to the place of the original server (pgdata). Throws refused.
+void require_own_tablespace(const Path& directory, const TablespaceTarget& tablespace, const Path& pgdata);
 
 }  // namespace coffer::restore

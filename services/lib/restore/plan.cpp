@@ -121,16 +121,20 @@ class Planner {
         plan_.tablespaces = place_tablespaces(plan_.backup, backup_path_, plan_.destination, request_.tablespaces);
         for (const TablespaceTarget& tablespace : plan_.tablespaces) {
             try {
-                if (check_target(tablespace.target)) require_own_tablespace(plan_.destination, tablespace);
+                if (check_target(tablespace.target)) {
+                    require_own_tablespace(plan_.destination, tablespace, plan_.backup.pgdata);
+                }
             } catch (const Error& error) {
-                throw error.within(fmt::format("tablespace '{}'", tablespace.name))
-                    .with_remedy(fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
+                const Error told = error.within(fmt::format("tablespace '{}'", tablespace.name));
+                if (error.remedy().find("--tablespace") != std::string::npos) throw told;
+                throw told.with_remedy(fmt::format("give it an empty place: --tablespace {}:/PATH", tablespace.name));
             }
             if (!tablespace.mapped) {
                 plan_.warnings.push_back(fmt::format("tablespace '{}' goes to its original place {}", tablespace.name,
                                                      tablespace.target.string()));
             }
         }
+        if (plan_.delta) require_no_server(real_path(plan_.destination), plan_.tablespaces);
     }
 
     // Is something there already, onto which a delta restore may go?
@@ -250,6 +254,7 @@ class Planner {
             throw Error(ErrorCode::refused, fmt::format("databases cannot be left out: {}", why), backup.backup_id,
                         "restore all databases, and drop those that you do not want");
         };
+        if (plan_.delta) refuse("the destination is not empty, and its own ones would be emptied");
         if (plan_.target.standby_mode) refuse("a standby replays what is not known yet, and cannot drop them");
         if (plan_.get_wal && plan_.target.kind == TargetKind::end) {
             refuse("with --get-wal and no target recovery may fetch WAL that is not known yet");
