@@ -152,6 +152,7 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
     restore::Executed executed = restore::execute(plan, server, control);
     progress.end_line();
+    plan.configuration = executed.configuration;
     for (std::string& warning : executed.warnings) {
         if (!json) print("WARNING: " + warning);
         plan.warnings.push_back(std::move(warning));

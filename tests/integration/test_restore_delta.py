@@ -146,6 +146,25 @@ def test_the_tablespaces_of_a_copied_directory_are_left_to_the_original(place, p
     restored.stop()
 
 
+def test_what_is_mounted_in_the_directory_is_refused(place, protected, box):
+    """Another part of the same file system, where the backup has a directory as well."""
+    restored = fresh(place, box, protected.backup, "used")
+    outside = processes.make_directory(os.path.join(place, "outside"))
+    processes.write(os.path.join(outside, "victim"), "precious")
+    for folder in ("base", "pg_stat_tmp"):
+        mounted = os.path.join(restored.data, folder)
+        processes.run(["mount", "--bind", outside, mounted])
+        try:
+            refused = delta(place, box, protected.backup, "used", check=False)
+        finally:
+            processes.run(["umount", mounted])
+        assert refused.returncode == 1 and "is mounted in the destination" in refused.stderr, refused.stderr
+        assert mounted in refused.stderr
+        assert os.listdir(outside) == ["victim"]
+    delta(place, box, protected.backup, "used")
+    require_as_fresh(place, box, protected.backup, "used")
+
+
 def test_a_running_server_is_never_touched(place, protected, box):
     restored = fresh(place, box, protected.backup, "used").start()
     judge.wait_promoted(restored)

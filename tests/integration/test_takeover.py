@@ -137,6 +137,15 @@ def digests_below(root, without=()):
     return found
 
 
+def test_the_start_command_of_an_unpacked_backup_is_for_its_own_settings(home, box):
+    directory = os.path.join(home.directory, "advised")
+    done = box.job("restore", "main", home.backups["gzip"], os.path.join(directory, "data"), "--tablespace",
+                   f"space:{directory}/space")
+    assert f"-D {directory}/data start" in done.stdout, done.stdout
+    assert "config_file=" not in done.stdout and "Look through postgresql.conf" in done.stdout, done.stdout
+    shutil.rmtree(directory)
+
+
 def test_a_byte_that_flipped_in_an_archive_is_found(home, box):
     kind = "none" if home.new else "gzip"
     archive = home.barman.path("base", home.backups[kind], "data", "base.tar" + ("" if home.new else ".gz"))

@@ -81,6 +81,7 @@ class Execution {
         result_.equal = delta_.equal;
         result_.written = delta_.written;
         result_.shared = delta_.shared;
+        result_.configuration = configuration_;
         return std::move(result_);
     }
 
@@ -123,7 +124,7 @@ class Execution {
         for (const auto& entry : std::filesystem::directory_iterator(plan_.destination)) {
             const Path name = entry.path().filename();
             if (name == unfinished_marker || name == "lost+found") continue;
-            files().unlink(at(unfinished_marker));
+            remove_file(at(unfinished_marker));
             throw Error(ErrorCode::not_empty, "the destination is not empty any more", entry.path().string(),
                         "see who else writes there, and choose another directory");
         }
@@ -145,6 +146,7 @@ class Execution {
     // The marker is durable before anything else is written.
     void begin() {
         make_with_parents(plan_.destination);
+        to_sync_.push_back(open_target(plan_.destination, O_RDONLY | O_DIRECTORY));
         const std::string text = marker_text(plan_.server, plan_.backup, plan_.tablespaces, plan_.delta);
         marker_ = plan_.delta ? claim_existing() : claim();
         struct stat status {};
@@ -156,7 +158,10 @@ class Execution {
         files().sync_directory(plan_.destination);
         files().sync_directory(plan_.destination.parent_path());
         if (plan_.delta) make_unstartable();
-        for (const TablespaceTarget& tablespace : plan_.tablespaces) make_with_parents(tablespace.target);
+        for (const TablespaceTarget& tablespace : plan_.tablespaces) {
+            make_with_parents(tablespace.target);
+            to_sync_.push_back(open_target(tablespace.target, O_RDONLY | O_DIRECTORY));
+        }
     }
 
     // Without pg_control PostgreSQL does not start. One that was started just before is found after that.
@@ -180,7 +185,7 @@ class Execution {
             rename_target(at(control_aside), at("global/pg_control"));
             files().sync_directory(at("global"));
         }
-        if (is_there(at("global/pg_control"))) files().unlink(at(unfinished_marker));
+        if (is_there(at("global/pg_control"))) remove_file(at(unfinished_marker));
     }
 
     // Takes away what the backup does not have, old WAL and settings among it, and puts the new WAL in its place.
@@ -210,9 +215,12 @@ class Execution {
             }
             return;
         }
-        std::error_code ignored;
-        std::filesystem::remove_all(at("pg_wal"), ignored);
-        std::filesystem::remove(at(unfinished_marker), ignored);
+        try {
+            remove_tree(at("pg_wal"));
+            remove_file(at(unfinished_marker));
+        } catch (const std::exception&) {
+            // The marker says what to do.
+        }
     }
 
     void bring_wal() {
@@ -265,8 +273,11 @@ class Execution {
     [[nodiscard]] std::string take_settings() const {
         constexpr std::uint64_t largest = 16ULL << 20;
         if (!plan_.chain_of_backups.empty()) {
-            std::string unpacked = read_file(at("postgresql.auto.conf"), largest).value_or("");
-            std::filesystem::remove(at("postgresql.auto.conf"));
+            std::string unpacked = read_target(at("postgresql.auto.conf"), largest + 1).value_or("");
+            if (unpacked.size() > largest) {
+                throw Error(ErrorCode::corrupt, "this file is too large", at("postgresql.auto.conf").string());
+            }
+            remove_file(at("postgresql.auto.conf"));
             return unpacked;
         }
         std::string existing = read_file(plan_.data.source / "postgresql.auto.conf", largest).value_or("");
@@ -281,13 +292,10 @@ class Execution {
         if (!std::filesystem::exists(at("backup_label"))) write(at("backup_label"), plan_.backup.backup_label);
     }
 
-    void sync_file_system_of(const Path& directory) const {
-        const UniqueFd fd = files().open(directory, O_RDONLY | O_DIRECTORY);
-        files().sync_file_system(fd.get(), directory);
-    }
     void sync_everything() const {
-        sync_file_system_of(plan_.destination);
-        for (const TablespaceTarget& tablespace : plan_.tablespaces) sync_file_system_of(tablespace.target);
+        for (std::size_t i = 0; i < to_sync_.size(); ++i) {
+            files().sync_file_system(to_sync_[i].get(), i == 0 ? plan_.destination : plan_.tablespaces[i - 1].target);
+        }
     }
 
     // The marker goes first: should power fail in between, PostgreSQL still does not start without pg_control.
@@ -297,11 +305,11 @@ class Execution {
         CopyControl whole = copy_;
         whole.delta = nullptr;
         if (plan_.chain_of_backups.empty()) copy_file(plan_.data, apart(control_file), temporary, whole);
-        files().sync(files().open(temporary, O_RDONLY).get(), temporary);
-        files().unlink(at(unfinished_marker));
+        files().sync(open_target(temporary, O_RDONLY).get(), temporary);
+        remove_file(at(unfinished_marker));
         files().sync_directory(plan_.destination);
         kill_point("job.restore.control");
-        files().rename(temporary, directory / "pg_control");
+        rename_target(temporary, directory / "pg_control");
         files().sync_directory(directory);
     }
 
@@ -313,6 +321,8 @@ class Execution {
     CopyControl copy_;
     std::atomic<std::uint64_t> done_{0};
     UniqueFd marker_;  // locked while the restore runs
+    // The destination and the tablespaces. The kernel tells a failed write only to descriptors that were open before.
+    std::vector<UniqueFd> to_sync_;
     DeltaCounts delta_;
     Executed result_;
 };

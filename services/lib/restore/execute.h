@@ -28,6 +28,7 @@ struct ExecuteControl {
 
 struct Executed {
     std::vector<std::string> warnings;
+    ConfigurationReport configuration;  // as the plan's; of a backup in tar format it is known only now
     // Of a delta restore, in bytes; removed: of files that are not in the backup, old WAL among them.
     std::uint64_t read = 0, equal = 0, written = 0, shared = 0, removed = 0, removed_files = 0;
 };

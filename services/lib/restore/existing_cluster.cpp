@@ -1,6 +1,5 @@
 #include "lib/restore/existing_cluster.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/shm.h>
@@ -26,23 +25,6 @@ constexpr std::string_view identifier_line = "system-identifier: ";
 constexpr std::string_view tablespace_line = "tablespace: ";
 constexpr std::size_t largest_small_file = 64U << 10;
 
-// A small file below the destination, read without following links; nullopt when it is not there.
-std::optional<std::string> read_small(const Path& path) {
-    UniqueFd fd;
-    try {
-        fd = open_target(path, O_RDONLY | O_NONBLOCK);
-    } catch (const Error& error) {
-        std::error_code ignored;
-        if (!fs::exists(fs::symlink_status(path, ignored))) return std::nullopt;
-        throw;
-    }
-    std::string text(largest_small_file, '\0');
-    const ssize_t got = ::read(fd.get(), text.data(), text.size());
-    if (got < 0) throw Error::from_errno(errno, "cannot read file", path.string());
-    text.resize(static_cast<std::size_t>(got));
-    return text;
-}
-
 std::vector<std::string> lines_of(const std::string& text) {
     std::vector<std::string> lines;
     std::istringstream stream(text);
@@ -61,7 +43,8 @@ std::optional<Number> number_of(std::string_view text) {
 // What follows prefix in the lines of the marker that begin with it.
 std::vector<std::string> marker_lines(const Path& directory, std::string_view prefix) {
     std::vector<std::string> found;
-    for (const std::string& line : lines_of(read_small(directory / unfinished_marker).value_or(""))) {
+    for (const std::string& line :
+         lines_of(read_target(directory / unfinished_marker, largest_small_file).value_or(""))) {
         if (line.starts_with(prefix)) found.push_back(line.substr(prefix.size()));
     }
     return found;
@@ -69,7 +52,7 @@ std::vector<std::string> marker_lines(const Path& directory, std::string_view pr
 
 std::optional<std::uint64_t> identifier_of(const Path& directory) {
     for (const char* name : {"global/pg_control", control_aside, "global/.pg_control.tmp"}) {
-        const auto control = read_small(directory / name);
+        const auto control = read_target(directory / name, largest_small_file);
         if (control && control->size() >= 8) return wal::load64(as_byte_span(*control), 0);
     }
     for (const std::string& line : marker_lines(directory, identifier_line)) {
@@ -93,7 +76,7 @@ bool lives(pid_t pid, uid_t owner) {
 
 // Format: PostgreSQL src/include/utils/pidfile.h: the process, …, and on line 7 key and number of the shared memory.
 void require_dead_pid_file(const Path& directory, uid_t owner) {
-    const auto text = read_small(directory / "postmaster.pid");
+    const auto text = read_target(directory / "postmaster.pid", largest_small_file);
     if (!text) return;
     const std::vector<std::string> lines = lines_of(*text);
     const auto pid = lines.empty() ? std::nullopt : number_of<int>(lines[0]);

@@ -41,6 +41,23 @@ std::vector<std::string> names_in(int fd, const Path& path) {
     }
 }
 
+// What a mount is known by: its number, which bind mounts of one file system do not share, or where the kernel has none
+// (before 5.8) that of the file system.
+struct MountOf {
+    std::uint64_t mount = 0;
+    std::uint64_t device = 0;
+    bool operator==(const MountOf&) const = default;
+};
+
+MountOf mount_of(int directory, const char* name, const Path& path) {
+    struct statx status {};
+    if (::statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0) {
+        fail("cannot look at file", path);
+    }
+    return {(status.stx_mask & STATX_MNT_ID) != 0 ? status.stx_mnt_id : 0,
+            (std::uint64_t{status.stx_dev_major} << 32) | status.stx_dev_minor};
+}
+
 class Walk {
   public:
     Walk(const Tree& tree, const CopyControl* remove) : tree_(tree), spared_(tree.spared), remove_(remove) {
@@ -64,8 +81,7 @@ class Walk {
     [[nodiscard]] Path at(const std::string& relative) const { return tree_.target / relative; }
 
     void descend(int directory, const std::string& relative) {
-        struct stat status {};
-        if (::fstat(directory, &status) != 0) fail("cannot look at directory", at(relative));
+        const MountOf here = mount_of(directory, "", at(relative));
         for (const std::string& name : names_in(directory, at(relative))) {
             if (remove_ != nullptr) check_canceled(*remove_);
             const std::string child = relative.empty() ? name : relative + "/" + name;
@@ -74,16 +90,16 @@ class Walk {
             if (::fstatat(directory, name.c_str(), &item.status, AT_SYMLINK_NOFOLLOW) != 0) {
                 fail("cannot look at file", at(child));
             }
-            look_at(item, status.st_dev);
+            if (mount_of(directory, name.c_str(), at(child)) != here && !leads_to_spared(child)) refuse_mount(child);
+            look_at(item);
         }
     }
 
-    void look_at(const Item& item, dev_t device) {
+    void look_at(const Item& item) {
         const auto found = wanted_.find(item.relative);
         const TreeEntry* const wanted = found == wanted_.end() ? nullptr : found->second;
         if (S_ISDIR(item.status.st_mode)) {
             const bool stays = (wanted != nullptr && wanted->directory) || leads_to_spared(item.relative);
-            if (!stays && item.status.st_dev != device) refuse_mount(item.relative);
             below(item);
             if (!stays) remove(item, AT_REMOVEDIR);
             return;
@@ -133,7 +149,8 @@ class Walk {
 
     [[noreturn]] void refuse_mount(const std::string& relative) const {
         throw Error(ErrorCode::refused,
-                    "another file system is mounted in the destination, at a place that is replaced",
+                    "another file system is mounted in the destination, and it would be neither made durable nor "
+                    "replaced as a whole",
                     at(relative).string(), "unmount it, or restore to another directory");
     }
 

@@ -5,7 +5,8 @@
 // A file stays when the backup has one of this name and it has no other name anywhere (hard links: the copy that lies
 // behind the other name is somebody's, cp -al makes such). Everything else goes: files and directories that the backup
 // does not have, and whatever has the name but not the kind. No symbolic link is followed; links are removed
-// themselves. Errors: io, permission_denied, refused (another file system is mounted within).
+// themselves. Nor is a mount entered, of another file system or of another part of this one (a bind mount), but for one
+// on the way to what is spared. Errors: io, permission_denied, refused (something is mounted within).
 #include <cstdint>
 #include <string>
 

@@ -31,6 +31,18 @@ Path target_of(const Range& range) {
     return range.tree.target / range.entry.path;
 }
 
+[[noreturn]] void fail_short(const Range& range) {
+    throw Error(ErrorCode::corrupt, "a file of the backup became shorter while it was restored",
+                source_of(range).string(), "see who writes to the catalogue; choose another backup");
+}
+
+// What is missing would read as a hole.
+void require_length(const Range& range) {
+    struct stat status {};
+    if (::fstat(range.in, &status) != 0) fail("cannot look at file", source_of(range));
+    if (static_cast<std::uint64_t>(status.st_size) < range.offset + range.length) fail_short(range);
+}
+
 bool unsupported(int error_number) {
     return error_number == EOPNOTSUPP || error_number == EXDEV || error_number == EINVAL || error_number == ENOTTY ||
            error_number == ENOSYS || error_number == ETXTBSY;
@@ -170,7 +182,7 @@ void copy_range(const Range& range, const CopyControl& control) {
                 copied = static_cast<ssize_t>(read_at(range.in, part, offset, source_of(range)));
                 files().write_at(range.out, part.first(static_cast<std::size_t>(copied)), offset, target);
             }
-            if (copied == 0) return;
+            if (copied == 0) fail_short(range);
             offset += static_cast<std::uint64_t>(copied);
             if (control.copied) control.copied(static_cast<std::uint64_t>(copied));
             if (control.delta == nullptr) continue;
@@ -178,12 +190,14 @@ void copy_range(const Range& range, const CopyControl& control) {
             control.delta->written += static_cast<std::uint64_t>(copied);
         }
     };
+    require_length(range);
     if (!is_sparse(range.in)) return copy_data(range.offset, range.offset + range.length);
     std::uint64_t holes = range.length;
     for_each_data(range.in, range.offset, range.length, [&](std::uint64_t begin, std::uint64_t end) {
         copy_data(begin, end);
         holes -= end - begin;
     });
+    require_length(range);
     if (control.copied) control.copied(holes);
 }
 

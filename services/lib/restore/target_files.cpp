@@ -51,6 +51,11 @@ bool give_rights_back(int parent, const char* name, mode_t mode) {
     return ::chmod(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), mode) == 0;
 }
 
+void remove_at(const Path& path, int flags) {
+    const UniqueFd parent = open_parent(path);
+    if (::unlinkat(parent.get(), path.filename().c_str(), flags) != 0 && errno != ENOENT) fail("cannot remove", path);
+}
+
 }  // namespace
 
 Path real_path(const Path& path) {
@@ -64,6 +69,22 @@ UniqueFd open_target(const Path& path, int flags, mode_t mode) {
     UniqueFd fd(try_open(path, flags, mode));
     if (!fd) fail("cannot open file", path);
     return fd;
+}
+
+std::optional<std::string> read_target(const Path& path, std::size_t limit) {
+    UniqueFd fd(try_open(path, O_RDONLY | O_NONBLOCK, 0));
+    if (!fd && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
+    if (!fd) fail("cannot open file", path);
+    std::string text(limit, '\0');
+    std::size_t filled = 0;
+    while (filled < limit) {
+        const ssize_t got = ::read(fd.get(), text.data() + filled, limit - filled);
+        if (got == 0) break;
+        if (got < 0 && errno != EINTR) fail("cannot read file", path);
+        if (got > 0) filled += static_cast<std::size_t>(got);
+    }
+    text.resize(filled);
+    return text;
 }
 
 void make_directory(const Path& path, const std::optional<Owner>& owner) {
@@ -112,8 +133,11 @@ UniqueFd open_existing(const Path& path, const std::optional<Owner>& owner) {
 }
 
 void remove_file(const Path& path) {
-    const UniqueFd parent = open_parent(path);
-    if (::unlinkat(parent.get(), path.filename().c_str(), 0) != 0 && errno != ENOENT) fail("cannot remove", path);
+    remove_at(path, 0);
+}
+
+void remove_directory(const Path& path) {
+    remove_at(path, AT_REMOVEDIR);
 }
 
 void rename_target(const Path& from, const Path& to) {

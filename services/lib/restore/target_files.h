@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 
 #include "lib/base/files.h"
 
@@ -25,6 +26,8 @@ Path real_path(const Path& path);
 
 // As open(2); O_CLOEXEC is added.
 UniqueFd open_target(const Path& path, int flags, mode_t mode = 0);
+// The front of a file, at most limit bytes; nullopt when nothing is there.
+std::optional<std::string> read_target(const Path& path, std::size_t limit);
 // Makes a directory with mode 0700 and the owner; one that is there already is given both.
 void make_directory(const Path& path, const std::optional<Owner>& owner);
 // Makes a file with mode 0600 and the owner, and opens it for writing. There must be none.
@@ -35,6 +38,8 @@ UniqueFd create_file(const Path& path, const std::optional<Owner>& owner);
 UniqueFd open_existing(const Path& path, const std::optional<Owner>& owner);
 // A file or a link itself; absence is no error.
 void remove_file(const Path& path);
+// An empty directory; absence is no error.
+void remove_directory(const Path& path);
 // Within one file system; replaces what is there.
 void rename_target(const Path& from, const Path& to);
 // As open(2) with O_RDONLY | O_DIRECTORY; name is no link. One that its owner took the rights from gets them back.

@@ -205,7 +205,7 @@ class Unpacker {
     [[nodiscard]] UniqueFd create(const std::string& name) {
         const auto place = place_of(name);
         if (!place) throw bad("the backup holds a file of a tablespace that its record does not know", name);
-        if (before_.contains(name)) files().unlink(*place);
+        if (before_.contains(name)) remove_file(*place);
         return create_file(*place, control_.owner);
     }
 
@@ -289,11 +289,11 @@ class Unpacker {
     void remove_surplus() {
         for (const std::string& name : before_) {
             if (now_.contains(name) || !wanted(name)) continue;
-            if (const auto place = place_of(name)) files().unlink(*place);
+            if (const auto place = place_of(name)) remove_file(*place);
         }
         for (auto name = directories_.rbegin(); name != directories_.rend(); ++name) {  // what is inside comes first
             if (directories_now_.contains(*name)) continue;
-            if (const auto place = place_of(*name)) std::filesystem::remove(*place);
+            if (const auto place = place_of(*name)) remove_directory(*place);
         }
         before_.swap(now_);
         directories_.swap(directories_now_);

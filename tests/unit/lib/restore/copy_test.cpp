@@ -73,6 +73,31 @@ TEST(CopyTree, CopiesEverythingWithThePrivateModesOfPostgres) {
     UNSIGNED_LONGS_EQUAL(0700, mode_of(root / "to/base/5"));
 }
 
+TEST(CopyTree, FindsAFileThatBecameShorter) {
+    put(root / "from/plain", std::string(10000, 'x'));
+    put(root / "from/sparse", std::string(10000, 'x'));
+    fs::resize_file(root / "from/sparse", 1 << 20);
+    for (const auto& [name, size] : {std::pair("plain", 10001), std::pair("sparse", (1 << 20) + 1)}) {
+        fs::remove_all(root / "to");
+        fs::create_directory(root / "to");
+        Tree tree;
+        tree.source = root / "from";
+        tree.target = root / "to";
+        tree.entries = {{name, static_cast<std::uint64_t>(size), false}};
+        std::string told;
+        try {
+            copy_trees({tree}, {});
+        } catch (const Error& error) {
+            told = error.what();
+        }
+        CHECK_TEXT(told.find("became shorter") != std::string::npos, name);
+        tree.entries[0].size -= 1;
+        fs::remove(root / "to" / name);
+        copy_trees({tree}, {});
+        CHECK_TEXT(read_file(root / "to" / name) == read_file(root / "from" / name), name);
+    }
+}
+
 TEST(CopyTree, CopiesALargeFileInRanges) {
     fs::create_directories(root / "from");
     fs::create_directories(root / "to");

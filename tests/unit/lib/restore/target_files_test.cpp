@@ -77,6 +77,22 @@ TEST(TargetFiles, NeverFollowALinkThatTookThePlaceOfADirectory) {
     check_untouched();
 }
 
+TEST(TargetFiles, AreReadAndRemovedWithoutFollowingALink) {
+    fs::create_directories(root / "precious/within");
+    write_file_durably(root / "precious/file", "mine");
+    fs::create_symlink(root / "precious", root / "base");
+    CHECK(code_of([&] { read_target(root / "base/file", 100); }) == ErrorCode::refused);
+    CHECK(code_of([&] { remove_file(root / "base/file"); }) == ErrorCode::refused);
+    CHECK(code_of([&] { remove_directory(root / "base/within"); }) == ErrorCode::refused);
+    CHECK(fs::exists(root / "precious/file") && fs::exists(root / "precious/within"));
+    CHECK(read_target(root / "precious/file", 100) == "mine");
+    CHECK(read_target(root / "precious/file", 2) == "mi");
+    CHECK(!read_target(root / "precious/nothing", 100) && !read_target(root / "precious/file/below", 100));
+    for (int twice = 0; twice < 2; ++twice) remove_directory(root / "precious/within");
+    CHECK(!fs::exists(root / "precious/within"));
+    CHECK_THROWS(Error, remove_directory(root / "precious"));
+}
+
 TEST(TargetFiles, AreNew) {
     write_file_durably(root / "file", "mine");
     fs::create_symlink(root / "elsewhere/made", root / "link");
