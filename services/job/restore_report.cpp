@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "lib/base/pretty_size.h"
@@ -62,6 +63,7 @@ nlohmann::json plan_object(const Plan& plan) {
         object["databases_left_out"].push_back({{"name", left.database.name},
                                                 {"oid", left.database.oid},
                                                 {"bytes", left.bytes},
+                                                {"dropped", left.dropped},
                                                 {"drop", restore::drop_command(left.database)}});
     }
     if (plan.end.end.valid()) object["end_lsn"] = plan.end.end.to_string();
@@ -105,13 +107,22 @@ std::string delta_text(const Plan& plan, const restore::Executed& executed) {
     return text + ".\n";
 }
 
+std::string on_one_line(std::string name) {
+    std::replace_if(
+        name.begin(), name.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
+    return name;
+}
+
 // What is left to do where databases were left out.
 std::string drop_text(const Plan& plan) {
     if (plan.left_databases.empty()) return {};
     std::string text =
-        "  4. These databases were left out: nobody can use them. Remove them when it is open for writing:\n";
+        "  4. These databases were left out: nobody can use them. Remove them when it is open for writing,\n"
+        "     in psql:\n";
     for (const restore::LeftDatabase& left : plan.left_databases) {
-        text += "       " + restore::drop_command(left.database) + "\n";
+        text += fmt::format("       -- {}{}\n       {}\n", on_one_line(left.database.name),
+                            left.dropped ? ", which was dropped after the backup: should find nothing" : "",
+                            restore::drop_command(left.database));
     }
     return text;
 }

@@ -107,6 +107,18 @@ def room(restored, place, oid):
     return used, apparent
 
 
+def drop_lines(done):
+    return [line.strip() for line in done.stdout.splitlines() if "DROP DATABASE" in line]
+
+
+def in_psql(restored, lines):
+    """As they are printed."""
+    script = os.path.join(restored.directory, "drop.sql")
+    processes.write(script, "\n".join(lines) + "\n")
+    pgroots.run(restored.version, "psql", "-h", "127.0.0.1", "-p", restored.port, "-U", "postgres", "-X", "-v",
+                "ON_ERROR_STOP=1", "-f", script)
+
+
 def test_a_database_that_is_left_out_takes_no_room_and_can_be_dropped(place, protected, box, version):
     load = Loaded(protected)
     churn(protected, "unwanted", 2)
@@ -134,9 +146,9 @@ def test_a_database_that_is_left_out_takes_no_room_and_can_be_dropped(place, pro
     restored.place_settings["restart_after_crash"] = "off"
     done = box.job("restore", "main", backup, restored.data, "--tablespace", f"fast:{place}/fast", "--exclude-database",
                    "unwanted", "--exclude-database", "moved", "--exclude-database", 'Odd "one')
-    drops = [line.strip() for line in done.stdout.splitlines() if "DROP DATABASE" in line]
-    assert sorted(drops) == ['ALTER DATABASE "Odd ""one" IS_TEMPLATE false; DROP DATABASE "Odd ""one";',
-                             'DROP DATABASE "moved";', 'DROP DATABASE "unwanted";']
+    drops = drop_lines(done)
+    assert len(drops) == 3
+    assert sum("IS_TEMPLATE false" in line for line in drops) == 1
     for name in ("unwanted", "moved"):
         used, apparent = room(restored, place, protected.oids[name])
         assert apparent > 40 << 20 and used < 1 << 20, (name, used, apparent)
@@ -150,9 +162,7 @@ def test_a_database_that_is_left_out_takes_no_room_and_can_be_dropped(place, pro
     restored.query("update pgbench_branches set bbalance = bbalance", dbname="wanted")
     restored.kill()  # and once more through recovery, with what was left out still there
     restored.start(seconds=120)
-    for line in drops:
-        for command in line.split("; "):
-            restored.query(command)
+    in_psql(restored, drops)
     assert {row[0] for row in restored.query("select datname from pg_database")} == {
         "postgres", "template0", "template1", "wanted", "copied"}
     judge.verify_running(restored)
@@ -194,6 +204,56 @@ def test_names_are_held_against_the_databases_of_the_backup(place, small, box):
     by_cofferctl = box.cofferctl("restore", "main", backup, os.path.join(place, "restored", "data"), "--exclude-database",
                                  "wanted", "--dry-run")
     assert "left out     database wanted" in by_cofferctl.stdout
+
+
+def test_the_command_spares_a_new_database_of_the_old_name(place, small, box):
+    backup = box.backup("main")
+    small.query("drop database unwanted")
+    small.query("create database unwanted")
+    small.query("create table precious as select 1", dbname="unwanted")
+    box.wait_durable(small)
+    small.kill()
+    done = restore(place, box, backup, "--exclude-database", "unwanted")
+    assert done.returncode == 0, done.stderr
+    assert "dropped after the backup" in done.stdout
+    restored = Postgres(os.path.join(place, "restored"), small.version).start()
+    judge.wait_promoted(restored)
+    in_psql(restored, drop_lines(done))
+    assert restored.query("select * from precious", dbname="unwanted") == [(1,)]
+
+
+def test_a_renamed_database_is_refused(place, small, box):
+    backup = box.backup("main")
+    small.query("alter database unwanted rename to another")
+    box.wait_durable(small)
+    refused = restore(place, box, backup, "--exclude-database", "unwanted")
+    assert refused.returncode == 1 and "was renamed" in refused.stderr, refused.stderr
+    assert not os.path.exists(os.path.join(place, "restored"))
+
+
+def test_a_prepared_transaction_that_nobody_could_end_is_refused(place, small, box):
+    small.query("alter system set max_prepared_transactions = 5")
+    small.stop()
+    small.start()
+    box.wait_streaming(small)
+
+    def prepare(name):
+        with psycopg2.connect(host="127.0.0.1", port=small.port, user="postgres", dbname="unwanted") as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(f"begin; create table {name} (n int); prepare transaction '{name}'")
+
+    prepare("before")
+    backup = box.backup("main")
+    prepare("behind")
+    for name in ("before", "behind"):
+        box.wait_durable(small)
+        refused = restore(place, box, backup, "--exclude-database", "unwanted", "--dry-run")
+        assert refused.returncode == 1 and "is prepared at the target" in refused.stderr, refused.stderr
+        small.query(f"rollback prepared '{name}'", dbname="unwanted")
+    box.wait_durable(small)
+    done = restore(place, box, backup, "--exclude-database", "unwanted", "--dry-run")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_databases_of_a_directory_that_is_there_are_not_emptied(place, small, box):

@@ -114,11 +114,12 @@ void leave_out(Tree& tree, bool tablespace, std::vector<LeftDatabase>& left) {
 }
 
 std::string drop_command(const Database& database) {
-    std::string quoted = "\"";
-    for (const char c : database.name) quoted += c == '"' ? "\"\"" : std::string(1, c);
-    quoted += '"';
-    const std::string drop = "DROP DATABASE " + quoted + ";";
-    return database.is_template ? "ALTER DATABASE " + quoted + " IS_TEMPLATE false; " + drop : drop;
+    const std::string drop = "format('DROP DATABASE %I', datname)";
+    const std::string commands =
+        database.is_template
+            ? fmt::format("unnest(ARRAY[format('ALTER DATABASE %I IS_TEMPLATE false', datname), {}])", drop)
+            : drop;
+    return fmt::format("SELECT {} FROM pg_database WHERE oid = {} \\gexec", commands, database.oid);
 }
 
 }  // namespace coffer::restore

@@ -28,6 +28,7 @@ struct DatabaseChoice {
 struct LeftDatabase {
     Database database;
     std::uint64_t bytes = 0;  // that are not restored
+    bool dropped = false;     // by WAL up to the target
 };
 
 // Which of the databases are left out. Throws invalid_argument for a name that does not exist or must be restored,
@@ -37,7 +38,8 @@ std::vector<LeftDatabase> choose_databases(const std::vector<Database>& database
 // Makes holes of their files; of a tablespace's tree those below its one directory.
 void leave_out(Tree& tree, bool tablespace, std::vector<LeftDatabase>& left);
 
-// The command that removes what is left of it, to be given to the restored server.
+// What removes it from the restored server, for psql. It goes by the oid: by then the name may be that of another
+// database, which was made after the backup. Finds nothing when the database is gone.
 std::string drop_command(const Database& database);
 
 }  // namespace coffer::restore

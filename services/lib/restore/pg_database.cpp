@@ -18,7 +18,6 @@ using image::page_size;
 using wal::load16;
 using wal::load32;
 
-constexpr std::uint32_t pg_database_oid = 1262;
 constexpr std::uint32_t map_magic = 0x592717;
 constexpr std::size_t map_header = 8;
 constexpr std::size_t page_header = 24;
@@ -131,11 +130,15 @@ std::vector<Database> databases_on_page(image::Page page, std::uint32_t major_ve
     return found;
 }
 
-std::vector<Database> read_databases(const Path& data, std::uint32_t major_version, bool checksums) {
+std::uint32_t pg_database_file(const Path& data) {
     const Path map = data / "global/pg_filenode.map";
     const auto number = mapped_file(as_byte_span(read_whole(map, 4096)), pg_database_oid, map);
     if (!number) corrupt("the relation map does not have pg_database", map);
-    const Path path = data / "global" / std::to_string(*number);
+    return *number;
+}
+
+std::vector<Database> read_databases(const Path& data, std::uint32_t major_version, bool checksums) {
+    const Path path = data / "global" / std::to_string(pg_database_file(data));
     const std::string text = read_whole(path, largest_catalogue);
     if (text.size() % page_size != 0) corrupt("pg_database does not consist of whole pages", path);
     TransactionLog log(data / "pg_xact");

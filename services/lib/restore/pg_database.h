@@ -24,11 +24,16 @@ struct Database {
     bool operator==(const Database&) const = default;
 };
 
+inline constexpr std::uint32_t pg_database_oid = 1262;
+
 // The number in the file's name of a relation that pg_filenode.map has; nullopt when it has not. Throws corrupt.
 std::optional<std::uint32_t> mapped_file(ByteSpan map, std::uint32_t relation, const Path& path);
 
 enum class Fate { committed, aborted, unknown };
 using FateOf = std::function<Fate(std::uint32_t xid)>;
+
+// The same of pg_database, read from the data directory of a backup. Throws corrupt, io.
+std::uint32_t pg_database_file(const Path& data);
 
 // The rows of one page that are there. Throws corrupt.
 std::vector<Database> databases_on_page(image::Page page, std::uint32_t major_version, const FateOf& fate_of,

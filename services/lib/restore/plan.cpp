@@ -259,10 +259,31 @@ class Planner {
         if (plan_.get_wal && plan_.target.kind == TargetKind::end) {
             refuse("with --get-wal and no target recovery may fetch WAL that is not known yet");
         }
-        require_replay_without(plan_.left_databases, {server_, plan_.chain, plan_.identity, backup.begin_xlog,
-                                                      records_end(plan_), request_.canceled});
+        const Lsn read =
+            require_replay_without(plan_.left_databases, {server_, plan_.chain, plan_.identity, data_path_,
+                                                          backup.begin_xlog, records_end(plan_), request_.canceled});
+        if (plan_.target.kind == TargetKind::end) end_chain_at(read);
         leave_out(plan_.data, false, plan_.left_databases);
         for (Tree& tree : plan_.tablespace_trees) leave_out(tree, true, plan_.left_databases);
+    }
+
+    // The streamer may have gone on by the time the unfinished segment is placed, and nobody looked at what it wrote.
+    void end_chain_at(Lsn read) {
+        WalPiece& last = plan_.chain.pieces.back();
+        const Lsn begin = last.segment.begin(plan_.chain.size);
+        if (plan_.end.end > begin && read < plan_.end.end) {
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("WAL could be read up to {} only, not to its end at {}", read.to_string(),
+                                    plan_.end.end.to_string()),
+                        last.file.path.string(), "see the log of the archiver; then start again");
+        }
+        if (!last.partial()) return;
+        if (read > begin) {
+            last.keep_bytes = std::min(last.keep_bytes.value_or(plan_.chain.size.bytes()), read.value - begin.value);
+        } else if (plan_.chain.pieces.size() > 1) {
+            plan_.chain.pieces.pop_back();
+            plan_.uses_unfinished_segment = false;
+        }
     }
 
     [[nodiscard]] Path original_place(std::uint32_t oid) const {

@@ -37,6 +37,7 @@ inline constexpr std::uint8_t rm_xact = 1;
 inline constexpr std::uint8_t rm_database = 4;
 inline constexpr std::uint8_t rm_tablespace = 5;
 inline constexpr std::uint8_t rm_map = 7;
+inline constexpr std::uint8_t rm_heap = 10;
 bool is_switch(const RecordHeader& header) noexcept;
 
 // A page that a record is about.

@@ -66,8 +66,11 @@ TEST(Databases, MakesHolesOfTheirFilesOnly) {
     UNSIGNED_LONGS_EQUAL(600, data.bytes);
 }
 
-TEST(Databases, AreDroppedByTheirQuotedName) {
-    STRCMP_EQUAL("DROP DATABASE \"shop\";", drop_command(all[3]).c_str());
-    STRCMP_EQUAL("ALTER DATABASE \"base\" IS_TEMPLATE false; DROP DATABASE \"base\";", drop_command(all[5]).c_str());
-    STRCMP_EQUAL("DROP DATABASE \"a\"\"b\";", drop_command({20000, "a\"b", false}).c_str());
+TEST(Databases, AreDroppedByTheirNumber) {
+    STRCMP_EQUAL("SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE oid = 20000 \\gexec",
+                 drop_command({20000, "a\"b", false}).c_str());
+    STRCMP_EQUAL(
+        "SELECT unnest(ARRAY[format('ALTER DATABASE %I IS_TEMPLATE false', datname), format('DROP DATABASE %I', "
+        "datname)]) FROM pg_database WHERE oid = 20001 \\gexec",
+        drop_command({20001, "base", true}).c_str());
 }
