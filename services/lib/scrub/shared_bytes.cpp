@@ -23,10 +23,10 @@ constexpr std::uint32_t says_nothing =
 
 void map_extents(int fd, ByteMap& map) {
     std::vector<std::byte> memory(sizeof(fiemap) + at_once * sizeof(fiemap_extent));
-    auto* const request = new (memory.data()) fiemap{};
+    auto* const request = reinterpret_cast<fiemap*>(memory.data());
     const auto* const found = reinterpret_cast<const fiemap_extent*>(memory.data() + offsetof(fiemap, fm_extents));
     for (std::uint64_t from = 0;;) {
-        *request = fiemap{};
+        std::fill_n(memory.begin(), sizeof(fiemap), std::byte{});
         request->fm_start = from;
         request->fm_length = FIEMAP_MAX_OFFSET - from;
         request->fm_extent_count = at_once;
