@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
+#include "services/job/restore_report.h"
 
 namespace coffer::job {
 
@@ -36,6 +37,22 @@ void print(const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!text.ends_with('\n')) std::fputc('\n', stdout);
     std::fflush(stdout);
+}
+
+JobResult with_json_errors(const JobRequest& request, ProgressReporter& progress,
+                           JobResult (*work)(const JobRequest&, ProgressReporter&)) {
+    const bool json = request.options.flag("json");
+    try {
+        return work(request, progress);
+    } catch (const Damaged&) {
+        throw;
+    } catch (const Error& error) {
+        if (json) print(error_json(error.full_text()));
+        throw;
+    } catch (const std::exception& error) {
+        if (json) print(error_json(std::string("internal error: ") + error.what()));
+        throw;
+    }
 }
 
 std::optional<catalogue::BackupLease> lease(const config::Server& server, const std::string& backup_id,

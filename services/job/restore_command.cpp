@@ -162,18 +162,8 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     return {plan.backup.backup_id, {}};
 }
 
-// With --json an error is an object on standard output as well.
 JobResult run_restore(const JobRequest& request, ProgressReporter& progress) {
-    const bool json = request.options.flag("json");
-    try {
-        return restore_now(request, progress);
-    } catch (const Error& error) {
-        if (json) print(error_json(error.full_text()));
-        throw;
-    } catch (const std::exception& error) {
-        if (json) print(error_json(std::string("internal error: ") + error.what()));
-        throw;
-    }
+    return with_json_errors(request, progress, restore_now);
 }
 
 }  // namespace

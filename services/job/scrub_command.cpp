@@ -12,7 +12,6 @@
 #include "lib/config/catalogue_version.h"
 #include "lib/config/units.h"
 #include "services/job/foreground.h"
-#include "services/job/restore_report.h"
 #include "services/job/scrub_image.h"
 #include "services/job/scrub_wal.h"
 
@@ -32,10 +31,6 @@ constexpr OptionSpec options[] = {
 constexpr int of_this_process = 1;
 constexpr int lowest_best_effort = (2 << 13) | 7;
 constexpr int niceness = 10;
-
-class Damaged : public Error {
-    using Error::Error;
-};
 
 // Whatever else runs goes first. Not the idle class: on a disk that is never idle nothing would be proven in time.
 void stand_back() {
@@ -145,16 +140,8 @@ JobResult scrub_now(const JobRequest& request, ProgressReporter& progress) {
     return end(pass);
 }
 
-// With --json an error is an object on standard output as well; damage has been told there already.
 JobResult run_scrub(const JobRequest& request, ProgressReporter& progress) {
-    try {
-        return scrub_now(request, progress);
-    } catch (const Damaged&) {
-        throw;
-    } catch (const Error& error) {
-        if (request.options.flag("json")) print(error_json(error.full_text()));
-        throw;
-    }
+    return with_json_errors(request, progress, scrub_now);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include "services/job/foreground.h"
 #include "services/job/import_run.h"
 #include "services/job/progress.h"
-#include "services/job/restore_report.h"
 
 namespace coffer::job {
 namespace {
@@ -91,23 +90,12 @@ JobResult import_now(const JobRequest& request, ProgressReporter& progress) {
     return {made.backup_id, {}};
 }
 
-// With --json an error is an object on standard output as well.
-template <typename Work>
-JobResult told(const JobRequest& request, ProgressReporter& progress, Work work) {
-    try {
-        return work(request, progress);
-    } catch (const Error& error) {
-        if (request.options.flag("json")) print(error_json(error.full_text()));
-        throw;
-    }
-}
-
 JobResult run_export(const JobRequest& request, ProgressReporter& progress) {
-    return told(request, progress, export_now);
+    return with_json_errors(request, progress, export_now);
 }
 
 JobResult run_import(const JobRequest& request, ProgressReporter& progress) {
-    return told(request, progress, import_now);
+    return with_json_errors(request, progress, import_now);
 }
 
 }  // namespace

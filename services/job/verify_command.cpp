@@ -11,7 +11,6 @@
 #include "lib/verify/make_manifest.h"
 #include "services/job/foreground.h"
 #include "services/job/progress.h"
-#include "services/job/restore_report.h"
 
 namespace coffer::job {
 namespace {
@@ -27,10 +26,6 @@ constexpr OptionSpec options[] = {
 };
 
 constexpr std::size_t most_printed = 1000;
-
-class Damaged : public Error {
-    using Error::Error;
-};
 
 std::string line_of(const verify::Finding& finding) {
     std::string line = finding.path + " " + finding.what;
@@ -125,16 +120,8 @@ JobResult verify_now(const JobRequest& request, ProgressReporter& progress) {
         "take another backup, which reads every page again with --full, and restore from another one until then");
 }
 
-// With --json an error is an object on standard output as well; damage has been told there already.
 JobResult run_verify(const JobRequest& request, ProgressReporter& progress) {
-    try {
-        return verify_now(request, progress);
-    } catch (const Damaged&) {
-        throw;
-    } catch (const Error& error) {
-        if (request.options.flag("json")) print(error_json(error.full_text()));
-        throw;
-    }
+    return with_json_errors(request, progress, verify_now);
 }
 
 }  // namespace

@@ -3,27 +3,17 @@
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/config/catalogue_version.h"
+#include "tests/unit/lib/wal/server_fixture.h"
 
 using namespace coffer;
 using namespace coffer::catalogue;
 
 TEST_GROUP(CatalogueVersion) {
-    Path directory;
-    config::Server server;
+    test::ServerFixture held;
+    config::Server& server = held.server;
+
     void setup() override {
-        char name[] = "/tmp/coffer-version-XXXXXX";
-        directory = ::mkdtemp(name);
-        server.name = "main";
-        server.backup_directory = directory;
-        server.basebackups_directory = directory / "base";
-        server.wals_directory = directory / "wals";
-        server.incoming_wals_directory = directory / "incoming";
-        server.streaming_wals_directory = directory / "streaming";
-        server.errors_directory = directory / "errors";
         Catalogue(server).create_directories();
-    }
-    void teardown() override {
-        std::filesystem::remove_all(directory);
     }
     void mark(std::string_view text) {
         write_file_durably(config::catalogue_mark(server), text);

@@ -5,6 +5,7 @@
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/verify/backup_files.h"
+#include "tests/unit/lib/wal/server_fixture.h"
 
 using namespace coffer;
 using namespace coffer::scrub;
@@ -17,24 +18,11 @@ const WallTime now = WallTime(std::chrono::sys_days(std::chrono::year(2026) / 11
 }  // namespace
 
 TEST_GROUP(ScrubStanding) {
-    Path home;
-    config::Server server;
+    test::ServerFixture held;
+    config::Server& server = held.server;
 
     void setup() override {
-        char name[] = "/tmp/coffer-standing-XXXXXX";
-        home = ::mkdtemp(name);
-        server.name = "main";
-        server.backup_directory = home;
-        server.basebackups_directory = home / "base";
-        server.wals_directory = home / "wals";
-        server.incoming_wals_directory = home / "incoming";
-        server.streaming_wals_directory = home / "streaming";
-        server.errors_directory = home / "errors";
         server.scrub_interval = std::chrono::days(28);
-        catalogue::Catalogue(server).create_directories();
-    }
-    void teardown() override {
-        std::filesystem::remove_all(home);
     }
     BackupInfo backup(const char* id, int days_ago) {
         BackupInfo info;
@@ -42,7 +30,7 @@ TEST_GROUP(ScrubStanding) {
         info.server_name = "main";
         info.status = catalogue::BackupStatus::done;
         info.end_time = now - std::chrono::days(days_ago);
-        std::filesystem::create_directories(home / "base" / id / "data" / "global");
+        std::filesystem::create_directories(server.basebackups_directory / id / "data" / "global");
         return info;
     }
 };
