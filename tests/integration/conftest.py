@@ -18,8 +18,8 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 @pytest.fixture(scope="session")
 def base():
-    """Where everything of this run lies; the same path inside the chroots of other PostgreSQL versions."""
-    directory = processes.make_directory(f"/var/tmp/coffer-tests-{os.getpid()}")
+    """The directory of this run."""
+    directory = processes.make_directory(processes.RUN)
     yield directory
     processes.end_all()
     if not os.environ.get("COFFER_KEEP"):

@@ -1,24 +1,30 @@
 """A PostgreSQL server of a test: made, started, stopped, killed, and asked."""
+import itertools
 import os
 import signal
 import socket
 
 import psycopg2
 
-from lib import pgroots, processes, waiting
+from lib import clusters, pgroots, processes, waiting
 
-_given_ports = set()
+# Below what the kernel gives to clients, so that none of their connections can sit on the port of a server that is started
+# again; each process of a parallel run has ports of its own.
+PORTS_OF_A_WORKER = 2000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+_next_ports = itertools.cycle(range(12000 + _worker * PORTS_OF_A_WORKER, 12000 + (_worker + 1) * PORTS_OF_A_WORKER))
 
 
 def free_port():
-    """A port that nobody listens on now and that no other server of this run was given."""
-    while True:
+    """A port that nobody listens on now and that no other server of this run was given lately."""
+    for port in _next_ports:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Postgres:
@@ -37,15 +43,14 @@ class Postgres:
     # -- making
 
     def create(self, checksums=True, wal_segment_mb=None, **settings):
-        options = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8",
-                   f"--pgdata={self.data}"]
+        options = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]
         if checksums:
             options.append("--data-checksums")
         elif self.version >= 18:
             options.append("--no-data-checksums")
         if wal_segment_mb:
             options.append(f"--wal-segsize={wal_segment_mb}")
-        pgroots.run(self.version, "initdb", *options)
+        clusters.initdb(self.version, self.data, options)
         self.configure(max_wal_senders=10, max_replication_slots=10, wal_level="replica", **settings)
         return self
 

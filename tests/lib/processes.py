@@ -14,6 +14,9 @@ UID, GID = _user.pw_uid, _user.pw_gid
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BIN = os.environ.get("COFFER_BIN", os.path.join(TOP, "build", "debug", "bin"))
 
+# Where everything of a run of the integration tests lies; the same path inside the chroots of other PostgreSQL versions.
+RUN = f"/var/tmp/coffer-tests-{os.getpid()}"
+
 AS_USER = ["setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups", "--pdeathsig", "KILL", "--"]
 _started = []
 
