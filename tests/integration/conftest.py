@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -12,8 +13,20 @@ from lib.disks import Disk
 from lib.ledger import Ledger
 from lib.postgres import Postgres
 
-# An interrupted run must clean up too: SIGTERM becomes an orderly exit.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+# An interrupted run must clean up too: SIGTERM becomes an orderly exit. (xdist may load this in another thread, where that
+# cannot be said.)
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+# The files that take longest, first: at the end of a parallel run no worker waits long for another.
+LONGEST = ("kill_points", "restore_delta", "takeover", "export", "rpo_zero", "scrub", "generations", "restore_databases",
+           "restore_targets", "flipped_byte", "messages", "incremental", "segment_sizes", "images")
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")

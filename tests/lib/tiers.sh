@@ -231,7 +231,9 @@ tier_integration() {
     build debug all || return 0
     # Copied to where the tests' ordinary user can run them, wherever the checkout lies (below /root, say).
     binaries=$(mktemp -d /var/tmp/coffer-bin.XXXXXX) && chmod 755 "$binaries" && cp build/debug/bin/* "$binaries/"
-    COFFER_BIN=${COFFER_BIN:-$binaries} run_pytest integration "$@"
+    # One file at a time in each process. One more than processors: tests wait for each other's disk.
+    COFFER_BIN=${COFFER_BIN:-$binaries} run_pytest integration \
+        -n "${COFFER_TEST_WORKERS:-$(($(nproc) + 1))}" --dist loadfile "$@"
     rm -rf "$binaries"
 }
 tier_system() { run_pytest system "$@"; }
