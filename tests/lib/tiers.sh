@@ -107,6 +107,25 @@ sys.exit(f"keys.cpp and docs/configuration.md differ in: {different}" if differe
 END
 }
 
+# Sources of a folder are compiled together: a function of one file must not be an overload of another file's.
+check_names_without_linkage() {
+    $python - <<'END'
+import collections, pathlib, re, sys
+apart = set(re.search(r"set_source_files_properties\((.*?)PROPERTIES SKIP_UNITY", pathlib.Path("CMakeLists.txt").read_text(),
+                      re.S).group(1).split())
+seen = collections.defaultdict(set)
+for source in pathlib.Path("services").rglob("*.cpp"):
+    text = source.read_text(encoding="utf-8")
+    space = re.search(r"^namespace (coffer[\w:]*) \{$", text, re.M)
+    for part in re.findall(r"^namespace \{\n(.*?)^\}  // namespace$", text, re.M | re.S):
+        for name in re.findall(r"^(?:\[\[\w+\]\] )?[\w:<>,*&\x20]+?[ *&](\w+)\([^;]*?\) ?(?:noexcept )?\{", part, re.M):
+            if source.name != "main.cpp" and str(source) not in apart:
+                seen[space.group(1) if space else "", name].add(str(source))
+bad = [f"{name} of {space}: {', '.join(sorted(files))}" for (space, name), files in seen.items() if len(files) > 1]
+sys.exit("the same name without linkage in several files:\n" + "\n".join(bad) if bad else 0)
+END
+}
+
 # The architecture page leads to every other one.
 check_pages_listed() {
     local page unlisted=0
@@ -124,6 +143,7 @@ tier_style() {
     check "scripts please shellcheck" check_shell
     check "kill points are documented" check_kill_points_documented
     check "configuration keys are documented" check_keys_documented
+    check "names without linkage are those of one file" check_names_without_linkage
     check "all pages are listed in the first one" check_pages_listed
     check "domains do not depend on the bus or on services" check_dependencies
 }

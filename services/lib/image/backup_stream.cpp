@@ -7,7 +7,7 @@
 namespace coffer::image {
 namespace {
 
-Error bad(const char* what) {
+Error bad_stream(const char* what) {
     return Error(ErrorCode::protocol, std::string("the server's base backup ") + what, {},
                  "check that this is a PostgreSQL of version 13 to 18");
 }
@@ -16,7 +16,7 @@ Error bad(const char* what) {
 std::string take_text(ByteSpan& rest) {
     const std::string_view all(reinterpret_cast<const char*>(rest.data()), rest.size());
     const std::size_t end = all.find('\0');
-    if (end == all.npos) throw bad("has a message that is cut off");
+    if (end == all.npos) throw bad_stream("has a message that is cut off");
     rest = rest.subspan(end + 1);
     return std::string(all.substr(0, end));
 }
@@ -28,7 +28,7 @@ std::optional<std::uint32_t> oid_of(const std::string& archive) {
     const char* const end = archive.data() + archive.size();
     const auto got = std::from_chars(archive.data(), end, oid);
     if (got.ec != std::errc() || oid == 0 || std::string_view(got.ptr, end) != ".tar") {
-        throw bad("has an archive with an unknown name");
+        throw bad_stream("has an archive with an unknown name");
     }
     return oid;
 }
@@ -69,7 +69,7 @@ class MessagesStream : public BackupStream {
         if (!begun_) {
             source_.begin_copy();
             begun_ = true;
-            if (!data().empty()) throw bad("has data outside of an archive");
+            if (!data().empty()) throw bad_stream("has data outside of an archive");
         }
         return std::exchange(pending_, std::nullopt);
     }
@@ -103,7 +103,7 @@ class MessagesStream : public BackupStream {
 }  // namespace
 
 BackupMessage parse_backup_message(ByteSpan message) {
-    if (message.empty()) throw bad("has an empty message");
+    if (message.empty()) throw bad_stream("has an empty message");
     ByteSpan rest = message.subspan(1);
     switch (std::to_integer<char>(message[0])) {
         case 'n': {
@@ -117,14 +117,14 @@ BackupMessage parse_backup_message(ByteSpan message) {
         case 'd':
             return ArchiveData{rest};
         case 'p': {
-            if (rest.size() != 8) throw bad("has a message that is cut off");
+            if (rest.size() != 8) throw bad_stream("has a message that is cut off");
             ProgressNote progress;
             for (const std::byte byte : rest)
                 progress.bytes = (progress.bytes << 8) | std::to_integer<std::uint64_t>(byte);
             return progress;
         }
         default:
-            throw bad("has a message of an unknown kind");
+            throw bad_stream("has a message of an unknown kind");
     }
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t magic = 0xd3ae1f0d;
 constexpr std::size_t counts_size = 12;
 
-Error bad(std::string what) {
+Error bad_increment(std::string what) {
     return Error(ErrorCode::corrupt, "the increment of a file " + std::move(what));
 }
 
@@ -43,7 +43,7 @@ std::uint32_t IncrementParser::number(std::size_t index) const noexcept {
 
 void IncrementParser::append(ByteSpan bytes) {
     while (!bytes.empty()) {
-        if (state_ == State::end) throw bad("goes on behind its end");
+        if (state_ == State::end) throw bad_increment("goes on behind its end");
         if (state_ == State::blocks && piece_.empty() && bytes.size() >= page_size) {  // whole, where it lies
             on_block_(header_.blocks[block_++], bytes.first<page_size>());
             bytes = bytes.subspan(page_size);
@@ -77,15 +77,15 @@ void IncrementParser::append(ByteSpan bytes) {
 }
 
 void IncrementParser::take_counts() {
-    if (number(0) != magic) throw bad(fmt::format("begins with {:08x}, not {:08x}", number(0), magic));
+    if (number(0) != magic) throw bad_increment(fmt::format("begins with {:08x}, not {:08x}", number(0), magic));
     const std::uint32_t blocks = number(1);
     header_.truncation_blocks = number(2);
     if (blocks > blocks_per_segment || header_.truncation_blocks > blocks_per_segment) {
-        throw bad("has more blocks than a file of a relation can have");
+        throw bad_increment("has more blocks than a file of a relation can have");
     }
     const std::uint64_t expected =
         counts_size + numbers_size(blocks) + padding_behind(blocks) + std::uint64_t{blocks} * page_size;
-    if (size_ != expected) throw bad(fmt::format("has {} bytes, and says that it had {}", size_, expected));
+    if (size_ != expected) throw bad_increment(fmt::format("has {} bytes, and says that it had {}", size_, expected));
     if (blocks == 0) {
         state_ = State::end;
         return on_header_(header_);
@@ -99,7 +99,7 @@ void IncrementParser::take_numbers() {
     for (std::size_t i = 0; i < header_.blocks.size(); ++i) {
         header_.blocks[i] = number(i);
         if (header_.blocks[i] >= blocks_per_segment || (i > 0 && header_.blocks[i] <= header_.blocks[i - 1])) {
-            throw bad("has a number of a block that cannot be");
+            throw bad_increment("has a number of a block that cannot be");
         }
     }
     on_header_(header_);
@@ -112,7 +112,7 @@ void IncrementParser::take_numbers() {
 }
 
 void IncrementParser::finish() {
-    if (state_ != State::end) throw bad("is cut off");
+    if (state_ != State::end) throw bad_increment("is cut off");
 }
 
 }  // namespace coffer::image
