@@ -79,9 +79,9 @@ class Barman:
     def json(self, *arguments, **more):
         return json.loads(self.run("-f", "json", *arguments, **more).stdout)
 
-    def backups(self):
+    def backups(self, **more):
         """IDs, oldest first."""
-        return sorted(self.run("list-backups", "main", "--minimal").stdout.split())
+        return sorted(self.run("list-backups", "main", "--minimal", **more).stdout.split())
 
     def backup(self, *options, **settings):
         """Takes a backup, with these settings for this one, and waits for its WAL; its ID."""

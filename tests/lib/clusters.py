@@ -1,5 +1,6 @@
 """New clusters for tests. initdb takes seconds, and nearly every test wants a cluster: so it runs once for each version
 and set of options, and every further cluster is a copy with a system identifier of its own."""
+import glob
 import os
 import struct
 import time
@@ -32,12 +33,13 @@ def _set_system_identifier(data):
         control.write(identifier)
         control.seek(size)
         control.write(struct.pack("=I", next(crc for _, crc in _crcs(identifier + old[8:size], size))))
-    # XLogLongPageHeaderData.xlp_sysid; page headers have no checksum
-    with open(os.path.join(data, "pg_wal", "000000010000000000000001"), "r+b") as segment:
-        segment.seek(24)
-        assert segment.read(8) == old[:8]
-        segment.seek(24)
-        segment.write(identifier)
+    # XLogLongPageHeaderData.xlp_sysid; page headers have no checksum. With segments of 1 MB, initdb fills several.
+    for name in glob.glob(os.path.join(data, "pg_wal", "0" * 7 + "1" + "[0-9A-F]" * 16)):
+        with open(name, "r+b") as segment:
+            segment.seek(24)
+            if segment.read(8) == old[:8]:  # not one kept for later
+                segment.seek(24)
+                segment.write(identifier)
 
 
 def _size_before_crc(control):

@@ -10,6 +10,7 @@ heading() { printf '\n== %s\n' "$1"; }
 
 note_failure() {
     echo "FAILED: $1: $2"
+    failures+=("$1: $2")
     failed=$((failed + 1))
 }
 
@@ -150,21 +151,23 @@ tier_style() {
 
 # count_cpputest NAME LOG: adds the figures of the summary line of a CppUTest run.
 count_cpputest() {
-    local line ran failures
+    local line ran wrong
     line=$(grep -aE '^(OK|Errors) \(' "$2" | tail -1)
     ran=$(sed -nE 's/.*[(, ]([0-9]+) ran.*/\1/p' <<<"$line")
-    failures=$(sed -nE 's/^Errors \(([0-9]+) failures?.*/\1/p' <<<"$line")
+    wrong=$(sed -nE 's/^Errors \(([0-9]+) failures?.*/\1/p' <<<"$line")
     skipped=$((skipped + $(sed -nE 's/.* ([0-9]+) ignored.*/\1/p' <<<"${line:- 0 ignored}")))
     if [ -z "$ran" ]; then
         note_failure "$1" "ended without a summary (${2#"$top"/})"
         tail -20 "$2"
         return
     fi
-    if [ "${failures:-0}" -gt 0 ]; then
+    wrong=${wrong:-0}
+    if [ "$wrong" -gt 0 ]; then
         grep -aE -A4 'error: Failure in' "$2"
     fi
-    passed=$((passed + ran - ${failures:-0}))
-    failed=$((failed + ${failures:-0}))
+    passed=$((passed + ran - wrong))
+    failed=$((failed + wrong))
+    [ "$wrong" = 0 ] || failures+=("$1: $wrong")
     echo "$1: ${line%$'\r'}"
 }
 
@@ -227,6 +230,7 @@ count_junit() {
     }
     read -r p f s <<<"$figures"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    [ "$f" = 0 ] || failures+=("$1: $f")
 }
 
 # run_pytest TIER [ARGUMENTS]
