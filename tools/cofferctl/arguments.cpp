@@ -65,7 +65,8 @@ std::optional<std::string> unknown_command(const CLI::App& app) {
 
 }  // namespace
 
-std::optional<Invocation> parse_command_line(int argc, const char* const* argv, int& exit_status) {
+std::optional<Invocation> parse_command_line(int argc, const char* const* argv, const std::vector<Command>& commands,
+                                             int& exit_status) {
     Invocation invocation;
     CLI::App app("Coffer: backup and recovery of PostgreSQL", "cofferctl");
     app.set_version_flag("-v,--version", COFFER_VERSION);
@@ -80,7 +81,7 @@ std::optional<Invocation> parse_command_line(int argc, const char* const* argv, 
     std::string ignored;
     app.add_option("--log-level", ignored)->group("");
     app.require_subcommand(1);
-    for (const Command& command : all_commands()) add_command(app, command, invocation);
+    for (const Command& command : commands) add_command(app, command, invocation);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

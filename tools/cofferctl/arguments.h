@@ -19,6 +19,8 @@ struct Invocation {
 
 // nullopt when there is nothing to do (help, version, wrong usage); exit_status is then what main returns: 0, or 2 for
 // wrong usage. Throws not_supported for an option of Barman's that this version cannot obey.
-std::optional<Invocation> parse_command_line(int argc, const char* const* argv, int& exit_status);
+// commands must outlive the result.
+std::optional<Invocation> parse_command_line(int argc, const char* const* argv, const std::vector<Command>& commands,
+                                             int& exit_status);
 
 }  // namespace coffer::cofferctl

@@ -19,6 +19,13 @@ bool is_done(const BackupInfo& backup) {
     return backup.status == BackupStatus::done;
 }
 
+// The first one with a later ID; or with this one, where it need not be later.
+auto behind(const std::vector<BackupInfo>& backups, const std::string& id, bool later) {
+    return std::partition_point(backups.begin(), backups.end(), [&](const BackupInfo& each) {
+        return later ? each.backup_id <= id : each.backup_id < id;
+    });
+}
+
 // Behind all segments of the timeline that it is on.
 std::string end_of_timeline(const BackupInfo& backup) {
     return backup.begin_wal.substr(0, 8) + "G";
@@ -57,19 +64,14 @@ const wal::XlogTally& CatalogueView::wal() const {
 }
 
 const BackupInfo* CatalogueView::previous(const BackupInfo& backup) const {
-    const BackupInfo* found = nullptr;
-    for (const BackupInfo& other : backups_) {
-        if (other.backup_id >= backup.backup_id) break;
-        if (is_done(other)) found = &other;
-    }
-    return found;
+    const auto end = std::make_reverse_iterator(behind(backups_, backup.backup_id, false));
+    const auto found = std::find_if(end, backups_.rend(), is_done);
+    return found == backups_.rend() ? nullptr : &*found;
 }
 
 const BackupInfo* CatalogueView::next(const BackupInfo& backup) const {
-    for (const BackupInfo& other : backups_) {
-        if (other.backup_id > backup.backup_id && is_done(other)) return &other;
-    }
-    return nullptr;
+    const auto found = std::find_if(behind(backups_, backup.backup_id, true), backups_.end(), is_done);
+    return found == backups_.end() ? nullptr : &*found;
 }
 
 WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
@@ -100,8 +102,12 @@ WalFigures CatalogueView::wal_of(const BackupInfo& backup) const {
 
 const retention::Decision& CatalogueView::decision() const {
     if (decision_) return *decision_;
-    const auto has_wal = [this](const std::string& name) { return wal().has(name); };
+    const wal::XlogTally& index = wal();
+    const auto has_wal = [&index](const std::string& name) { return index.has(name); };
     const auto situation = retention::situation_of(server_, backups_, has_wal);
+    for (const retention::Candidate& each : situation.backups) {
+        if (each.damaged) damaged_.insert(each.info.backup_id);
+    }
     decision_ = retention::decide(situation.backups, situation.timelines, retention::policy_of(server_), Clock().now());
     return *decision_;
 }
@@ -116,6 +122,11 @@ const retention::Judgement& CatalogueView::judgement_of(const BackupInfo& backup
 
 std::string CatalogueView::retention_of(const BackupInfo& backup) const {
     return judgement_of(backup).status();
+}
+
+bool CatalogueView::is_damaged(const BackupInfo& backup) const {
+    (void)decision();
+    return damaged_.contains(backup.backup_id);
 }
 
 std::size_t CatalogueView::done_count() const {

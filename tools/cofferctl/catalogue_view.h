@@ -2,6 +2,7 @@
 // What list-backups, show-backup, status and diagnose say of backups: each with its neighbours, the WAL that belongs to
 // it and the verdict of the retention policy.
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class CatalogueView {
     // "VALID", "OBSOLETE", "OBSOLETE*", "KEEP:FULL", "KEEP:STANDALONE", "TIER:MONTHLY", "-" where the policy says
     // nothing.
     [[nodiscard]] std::string retention_of(const catalogue::BackupInfo& backup) const;
+    // What the scrub found of it and is not mended.
+    [[nodiscard]] bool is_damaged(const catalogue::BackupInfo& backup) const;
     [[nodiscard]] std::size_t done_count() const;
     // Without incremental ones of Barman: what minimum_redundancy is about.
     [[nodiscard]] std::size_t full_count() const;
@@ -61,6 +64,7 @@ class CatalogueView {
     [[nodiscard]] const wal::XlogTally& wal() const;
     mutable std::optional<wal::XlogTally> wal_;
     mutable std::optional<retention::Decision> decision_;
+    mutable std::set<std::string> damaged_;  // once decision_ is there
 };
 
 }  // namespace coffer::cofferctl

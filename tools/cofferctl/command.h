@@ -64,8 +64,6 @@ struct Command {
     void (*run)(Context& context, const Arguments& arguments);
 };
 
-const std::vector<Command>& all_commands();
-
 // Which servers a command serves.
 enum class Only {
     any,       // also inactive and disabled ones: looking is always allowed

@@ -1,8 +1,15 @@
 #pragma once
 // Every command, each defined in the file of its name.
+#include <vector>
+
 #include "tools/cofferctl/command.h"
 
 namespace coffer::cofferctl {
+
+const std::vector<Command>& all_commands();
+// Those that only read files: they need neither the library of PostgreSQL nor that of the bus, whose loading takes
+// longer than what they do.
+const std::vector<Command>& reading_commands();
 
 Command list_servers_command();
 Command show_servers_command();

@@ -67,8 +67,9 @@ void run(Context& context, const Arguments& arguments) {
             }
             const WalFigures wal = view.wal_of(*backup);
             const std::string retention = view.retention_of(*backup);
-            const bool damaged = catalogue::Catalogue(server).is_damaged(backup->backup_id);
+            const bool damaged = view.is_damaged(*backup);
             context.out.line(line_of(server.name, *backup, wal, retention, damaged));
+            if (!context.out.json_wanted()) continue;
             list.push_back(json_of(*backup, wal, retention));
             if (damaged) list.back()["damaged"] = true;
         }

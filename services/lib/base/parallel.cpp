@@ -40,4 +40,11 @@ void run_parallel(std::size_t count, unsigned jobs, const std::function<void(std
     if (first) std::rethrow_exception(first);
 }
 
+void run_in_batches(std::size_t count, std::size_t batch, const std::function<void(std::size_t)>& work) {
+    run_parallel((count + batch - 1) / batch, default_jobs(), [&](std::size_t number) {
+        const std::size_t end = std::min(count, (number + 1) * batch);
+        for (std::size_t index = number * batch; index < end; ++index) work(index);
+    });
+}
+
 }  // namespace coffer

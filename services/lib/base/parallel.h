@@ -12,4 +12,7 @@ unsigned default_jobs() noexcept;
 // stops the others and is thrown when all have ended.
 void run_parallel(std::size_t count, unsigned jobs, const std::function<void(std::size_t)>& work);
 
+// The same for work so small that each thread takes a batch of indices at a time; in default_jobs() threads.
+void run_in_batches(std::size_t count, std::size_t batch, const std::function<void(std::size_t)>& work);
+
 }  // namespace coffer

@@ -9,6 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/parallel.h"
 #include "lib/config/catalogue_version.h"
 
 namespace coffer::catalogue {
@@ -17,6 +18,7 @@ namespace {
 constexpr std::string_view info_suffix = "-backup.info";
 constexpr std::string_view delete_suffix = "-delete_this";
 constexpr std::uint64_t largest_record = 16ULL << 20;
+constexpr std::size_t at_once = 64;  // records for one thread
 
 std::vector<std::string> names_in(const Path& directory) {
     std::error_code error;
@@ -129,8 +131,9 @@ BackupInfo Catalogue::load(const std::string& backup_id) const {
 }
 
 std::vector<BackupInfo> Catalogue::backups() const {
-    std::vector<BackupInfo> all;
-    for (const std::string& id : backup_ids()) all.push_back(load(id));
+    const std::vector<std::string> ids = backup_ids();
+    std::vector<BackupInfo> all(ids.size());
+    run_in_batches(ids.size(), at_once, [&](std::size_t i) { all[i] = load(ids[i]); });
     return all;
 }
 

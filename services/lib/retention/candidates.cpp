@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/parallel.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t most_history = 1 << 20;
 constexpr std::size_t folder_digits = 16;
+constexpr std::size_t at_once = 64;  // backups for one thread
 
 // What has been streamed counts, whole or not: a backup is DONE when its end is durable here, wherever it lies.
 bool is_complete(const config::Server& server, const catalogue::BackupInfo& info, const HasWal& has_wal) {
@@ -87,8 +89,10 @@ Situation situation_of(const config::Server& server, std::vector<catalogue::Back
                        const HasWal& has_wal) {
     Situation situation;
     const catalogue::Catalogue catalogue(server);
-    for (catalogue::BackupInfo& info : backups) {
-        Candidate candidate;
+    situation.backups.resize(backups.size());
+    run_in_batches(backups.size(), at_once, [&](std::size_t i) {
+        catalogue::BackupInfo& info = backups[i];
+        Candidate& candidate = situation.backups[i];
         std::error_code error;
         // Only a copy that reached its end has one.
         candidate.files_kept =
@@ -97,8 +101,7 @@ Situation situation_of(const config::Server& server, std::vector<catalogue::Back
         candidate.wal_complete = info.status != catalogue::BackupStatus::done || is_complete(server, info, has_wal);
         candidate.damaged = catalogue.is_damaged(info.backup_id);
         candidate.info = std::move(info);
-        situation.backups.push_back(std::move(candidate));
-    }
+    });
     situation.timelines = timelines_of(server);
     return situation;
 }

@@ -13,7 +13,8 @@ struct Situation {
     Timelines timelines;
 };
 
-// Is a complete segment of this name in the archive? What is not is looked for wherever else WAL may lie.
+// Is a complete segment of this name in the archive? What is not is looked for wherever else WAL may lie. Called by
+// several threads at once.
 using HasWal = std::function<bool(const std::string& name)>;
 
 // The files of the catalogue that are looked at besides the records; backups: all records, oldest first.

@@ -4,6 +4,8 @@
 
 #include "lib/base/error.h"
 
+#include "tools/cofferctl/commands.h"
+
 using namespace coffer;
 using namespace coffer::cofferctl;
 
@@ -11,7 +13,7 @@ namespace {
 
 std::optional<Invocation> parse(std::vector<const char*> words, int& status) {
     words.insert(words.begin(), "cofferctl");
-    return parse_command_line(static_cast<int>(words.size()), words.data(), status);
+    return parse_command_line(static_cast<int>(words.size()), words.data(), all_commands(), status);
 }
 
 }  // namespace

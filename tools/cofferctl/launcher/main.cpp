@@ -1,17 +1,20 @@
-// cofferctl: does get-wal, and starts coffer-cli for everything else.
+// cofferctl: does what only reads the catalogue, and starts coffer-cli for everything else.
 //
 // A recovery calls get-wal once for each segment, and most of what such a call took was the loading of libraries that
-// it never uses (libpq's for LDAP and Kerberos alone took longer than reading the segment). So this program has none of
-// them.
+// it never uses (libpq's for LDAP and Kerberos alone took longer than reading the segment, or than listing a thousand
+// backups). So this program has none of them.
 #include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "tools/cofferctl/command_line.h"
+#include "tools/cofferctl/commands.h"
 #include "tools/cofferctl/get_wal.h"
 
 namespace {
@@ -19,18 +22,18 @@ namespace {
 using namespace coffer;
 using namespace coffer::cofferctl;
 
-struct GetWalCall {
-    int at = 0;  // position of "get-wal"; 0: it is another command
+struct Call {
+    int at = 0;  // position of the command; 0: to be found out by who knows them all
     std::optional<Path> config;
     bool json = false;
 };
 
-// Recognises "[global options] get-wal" without building the whole command line.
-GetWalCall find_get_wal(int argc, char** argv) {
-    GetWalCall call;
+// Finds the command behind the global options without building the whole command line.
+Call find_command(int argc, char** argv) {
+    Call call;
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
-        if (word == "get-wal") {
+        if (!word.starts_with('-')) {
             call.at = i;
             return call;
         }
@@ -52,6 +55,14 @@ GetWalCall find_get_wal(int argc, char** argv) {
     return {};
 }
 
+bool only_reads(std::string_view name) {
+    const auto& commands = reading_commands();
+    return std::any_of(commands.begin(), commands.end(), [&](const Command& command) {
+        const auto& aliases = command.aliases;
+        return command.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end();
+    });
+}
+
 // Installed (…/bin/cofferctl, …/libexec/coffer/coffer-cli) or built (side by side).
 int start_command_line(char** argv) {
     char self[PATH_MAX];
@@ -70,7 +81,9 @@ int start_command_line(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const GetWalCall call = find_get_wal(argc, argv);
-    if (call.at > 0) return get_wal(argc - call.at, argv + call.at, call.config, call.json);
+    const Call call = find_command(argc, argv);
+    const std::string_view command = call.at > 0 ? argv[call.at] : "";
+    if (command == "get-wal") return get_wal(argc - call.at, argv + call.at, call.config, call.json);
+    if (only_reads(command)) return run_command_line(argc, argv, reading_commands());
     return start_command_line(argv);
 }

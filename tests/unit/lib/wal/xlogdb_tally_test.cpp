@@ -83,6 +83,33 @@ TEST(XlogTally, ReadsOnAcrossPieces) {
     LONGS_EQUAL(18900, tally.after(name(100), name(19000)).files);
 }
 
+// Large enough for several threads; the sums must not depend on where the file was cut.
+TEST(XlogTally, AddsUpTheSameInSeveralThreads) {
+    constexpr int most = 300'000;
+    std::string text = "00000002.history\t40\t1.0\tNone\n";
+    for (int number = 1; number <= most; ++number) {
+        text += line(number, number);
+        if (number % 1000 == 0) text += name(number) + ".00000028.backup\t9\t1.0\tNone\n";
+        if (number % 50'000 == 0) text += line(7, 7) + line(number / 2, 1) + "rubbish\n";
+    }
+    CHECK(text.size() > (8U << 20));
+    write(text);
+    const XlogTally tally(file, {name(7), name(100'000), name(200'000), name(most), "00000001G"});
+    const auto sum = [](std::uint64_t from, std::uint64_t to) { return (to - from + 1) * (from + to) / 2; };
+    // Those told again are counted where they are not among the names, as a sum cannot know them.
+    const auto all = tally.all();
+    LONGS_EQUAL(most + 5, all.files);
+    LONGLONGS_EQUAL(sum(1, most) + 5, all.bytes);
+    STRCMP_EQUAL(name(1).c_str(), all.first.c_str());
+    STRCMP_EQUAL(name(most).c_str(), all.last.c_str());
+    CHECK(all.last_modified == WallTime(std::chrono::milliseconds((1000 + most) * 1000LL + 250)));
+    const auto between = tally.after(name(100'000), name(200'000));
+    LONGLONGS_EQUAL(sum(100'001, 200'000) + 2, between.bytes);
+    STRCMP_EQUAL(name(100'001).c_str(), between.first.c_str());
+    LONGLONGS_EQUAL(7, tally.within(name(7), name(7)).bytes);
+    LONGLONGS_EQUAL(sum(200'001, most), tally.after(name(200'000), "00000001G").bytes);
+}
+
 TEST(XlogTally, NamesTheFirstAndTheLastOfWhateverIsAskedFor) {
     write(line(1, 1) + line(2, 2) + line(7, 3) + line(9, 4));
     const XlogTally tally(file, {name(3), name(5), name(7), name(8)});
