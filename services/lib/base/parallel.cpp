@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,7 +35,10 @@ void run_parallel(std::size_t count, unsigned jobs, const std::function<void(std
     {
         std::vector<std::jthread> threads;
         const std::size_t wanted = std::min<std::size_t>(std::max(jobs, 1U), count);
-        for (std::size_t i = 1; i < wanted; ++i) threads.emplace_back(loop);
+        try {
+            for (std::size_t i = 1; i < wanted; ++i) threads.emplace_back(loop);
+        } catch (const std::system_error&) {  // no more threads for us (TasksMax=): those that there are do it
+        }
         loop();
     }
     if (first) std::rethrow_exception(first);

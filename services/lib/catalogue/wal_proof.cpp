@@ -6,7 +6,6 @@
 
 #include "lib/base/error.h"
 #include "lib/catalogue/catalogue.h"
-#include "lib/wal/codec.h"
 #include "lib/wal/record_reader.h"
 
 namespace coffer::catalogue {
@@ -55,7 +54,7 @@ class Proof {
                 throw Error(ErrorCode::no_such_wal, "the segment was removed while it was to be read",
                             segment.name(info_.xlog_segment_size));
             }
-            wal::decompress_file(held->path, sink);
+            wal::read_held(server_, *held, sink);
         };
         kinds_.set(wal::rm_xlog);
     }

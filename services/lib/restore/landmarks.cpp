@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "lib/base/error.h"
-#include "lib/wal/codec.h"
 #include "lib/wal/page_walker.h"
 #include "lib/wal/pages.h"
 #include "lib/wal/transactions.h"
@@ -13,7 +12,7 @@
 namespace coffer::restore {
 namespace {
 
-// Ends decompress_file() early; never leaves this file.
+// Ends read_held() early; never leaves this file.
 struct EnoughRead {};
 
 wal::Expected expected_of(const WalChain& chain, const WalPiece& piece, const WalIdentity& identity) {
@@ -51,23 +50,13 @@ void read_piece(const config::Server& server, const WalChain& chain, const WalPi
                 const std::function<bool(ByteSpan)>& sink) {
     // What recovery is given: not more than a segment, and nothing of another branch.
     std::uint64_t left = std::min(chain.size.bytes(), piece.keep_bytes.value_or(chain.size.bytes()));
-    bool begun = false;
     const auto pass_on = [&](ByteSpan bytes) {
-        begun = true;
         bytes = bytes.first(std::min<std::uint64_t>(left, bytes.size()));
         left -= bytes.size();
         if (!sink(bytes) || left == 0) throw EnoughRead();
     };
     try {
-        try {
-            wal::decompress_file(piece.file.path, pass_on);
-        } catch (const Error&) {
-            // Archived since it was found: then it lies elsewhere, and a partial one may be whole by now.
-            if (begun || std::filesystem::exists(piece.file.path)) throw;
-            const auto now = wal::find_now(server, piece.file.name, true);
-            if (!now) throw;
-            wal::decompress_file(now->path, pass_on);
-        }
+        wal::read_held(server, piece.file, pass_on);
     } catch (const EnoughRead&) {
     }
 }

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "lib/base/error.h"
+#include "lib/wal/codec.h"
 #include "lib/wal/segment_check.h"
 
 namespace coffer::wal {
@@ -147,6 +148,26 @@ std::optional<HeldFile> find_now(const config::Server& server, std::string_view 
         if (auto held = look(server.incoming_wals_directory / partial, plain, Place::incoming_partial)) return held;
     }
     return asked_for_partial ? std::nullopt : look(archived, plain, Place::archive);
+}
+
+void read_held(const config::Server& server, const HeldFile& held, const std::function<void(ByteSpan)>& sink) {
+    constexpr int most_moves = 3;
+    bool begun = false;
+    Path path = held.path;
+    for (int move = 0;; ++move) {
+        try {
+            return decompress_file(path, [&](ByteSpan bytes) {
+                begun = true;
+                sink(bytes);
+            });
+        } catch (const Error&) {
+            std::error_code ignored;
+            if (begun || move == most_moves || std::filesystem::exists(path, ignored)) throw;
+        }
+        const auto now = find_now(server, held.name, true);
+        if (!now) throw Error(ErrorCode::no_such_wal, "the segment was removed while it was to be read", held.name);
+        path = now->path;
+    }
 }
 
 Holdings Holdings::scan(const config::Server& server, SegmentSize segment_size) {

@@ -35,6 +35,10 @@ Path archive_path(const config::Server& server, std::string_view name);
 // Files without content, and segments in incoming that are still shorter than they say themselves, count as absent.
 std::optional<HeldFile> find_now(const config::Server& server, std::string_view name, bool allow_partial);
 
+// Passes on the plain bytes of a file that was found a while ago: where it has moved since (an unfinished segment was
+// finished, a segment archived), from where it lies now. Throws no_such_wal when it has gone, corrupt, io.
+void read_held(const config::Server& server, const HeldFile& held, const std::function<void(ByteSpan)>& sink);
+
 class Holdings {
   public:
     // Throws io. segment_size decides what is a segment's name.

@@ -1,7 +1,5 @@
 #include "lib/wal/record_reader.h"
 
-#include "lib/base/error.h"
-#include "lib/wal/codec.h"
 #include "lib/wal/pages.h"
 
 namespace coffer::wal {
@@ -20,15 +18,6 @@ std::optional<ChosenSegment> choose(const Holdings& holdings, const TimelinePath
     return std::nullopt;
 }
 
-void load(const config::Server& server, const Holdings& holdings, const Segment& segment,
-          const std::function<void(ByteSpan)>& sink) {
-    const HeldFile& held = holdings.segments().at(segment);
-    if (std::filesystem::exists(held.path)) return decompress_file(held.path, sink);
-    const auto moved = find_now(server, held.name, true);
-    if (!moved) throw Error(ErrorCode::no_such_wal, "the segment was removed while it was to be read", held.name);
-    decompress_file(moved->path, sink);
-}
-
 ReadEnd::Reason reason_of(PageWalker::Stop stop, bool limited, bool partial) {
     if (limited) return ReadEnd::Reason::limit;
     if (stop == PageWalker::Stop::handler) return ReadEnd::Reason::handler;
@@ -42,7 +31,7 @@ LogSource source_of(const config::Server& server, const Holdings& holdings, cons
     source.size = holdings.segment_size();
     source.choose = [&](std::uint64_t number) { return choose(holdings, path, number); };
     source.load = [&](const Segment& segment, const std::function<void(ByteSpan)>& sink) {
-        load(server, holdings, segment, sink);
+        read_held(server, holdings.segments().at(segment), sink);
     };
     return source;
 }

@@ -2,6 +2,7 @@
 
 #include <CppUTest/TestHarness.h>
 
+#include "lib/base/error.h"
 #include "tests/unit/lib/wal/server_fixture.h"
 #include "tests/unit/lib/wal/wal_builder.h"
 
@@ -107,4 +108,43 @@ TEST(Holdings, KnowWhatIsMissing) {
 TEST(Holdings, AreEmptyWhereNoDirectoryIs) {
     std::filesystem::remove_all(box.server.wals_directory);
     CHECK(Holdings::scan(box.server, SegmentSize()).segments().empty());
+}
+
+// The streamer finishes a segment, and the archiver takes it, between the look and the opening.
+TEST(Holdings, ReadAFileWhereItHasMovedTo) {
+    const auto text_of = [this](const HeldFile& held) {
+        std::string text;
+        read_held(box.server, held,
+                  [&text](ByteSpan bytes) { text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+        return text;
+    };
+    box.streaming(seven_partial, "as it was");
+    const auto held = find_now(box.server, seven, true);
+    CHECK(held.has_value());
+    STRCMP_EQUAL("as it was", text_of(*held).c_str());
+    std::filesystem::remove(held->path);
+    box.streaming(seven, "finished");
+    STRCMP_EQUAL("finished", text_of(*held).c_str());
+    std::filesystem::remove(box.server.streaming_wals_directory / seven);
+    box.archive(seven, "archived");
+    STRCMP_EQUAL("archived", text_of(*held).c_str());
+    std::filesystem::remove(archive_path(box.server, seven));
+    try {
+        (void)text_of(*held);
+        FAIL("it is nowhere");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::no_such_wal);
+    }
+}
+
+TEST(Holdings, AFileIsNotReadTwiceWhenItsReaderFails) {
+    box.streaming(seven, "x");
+    const auto held = find_now(box.server, seven, false);
+    int calls = 0;
+    CHECK_THROWS(Error, read_held(box.server, *held, [&](ByteSpan) {
+                     ++calls;
+                     std::filesystem::remove(held->path);
+                     throw Error(ErrorCode::io, "the reader's own");
+                 }));
+    LONGS_EQUAL(1, calls);
 }
