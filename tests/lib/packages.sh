@@ -11,7 +11,7 @@ test_packages=(
     "${build_packages[@]}" "${run_packages[@]}"
     cpputest clang clang-format libclang-rt-dev shellcheck python3-pytest python3-pytest-xdist python3-dbus
     mmdebstrap debian-archive-keyring barman btrfs-progs xfsprogs e2fsprogs zstd
-    systemd-container
+    systemd-container openssh-server openssh-client rsync iproute2
 )
 
 # packages_missing NAME...: those that are not installed, one a line; false when there are none.
@@ -30,6 +30,22 @@ no_main_cluster() {
     [ ! -e $createcluster ] || return 0
     mkdir -p "$(dirname $createcluster)"
     echo "$our_createcluster" >$createcluster
+}
+
+policy=/usr/sbin/policy-rc.d
+our_policy='#!/bin/sh
+# Written by Coffer, for as long as the packages of its tests are being installed
+exit 101'
+
+# Nor must an sshd start because tests need the program. A policy that the machine has stays.
+no_services() {
+    [ ! -e $policy ] || return 0
+    echo "$our_policy" >$policy
+    chmod 755 $policy
+}
+
+services_again() {
+    [ "$(cat $policy 2>/dev/null)" != "$our_policy" ] || rm -f $policy
 }
 
 # In its place what the package wanted to put there, and found ours; nothing where there is no such package.
@@ -53,9 +69,10 @@ install_missing() {
     echo "Installing ${#missing[@]} Debian packages and what they need (a few minutes on a new machine) ..."
     (
         log=$(mktemp)
-        trap 'put_createcluster_back; rm -f "$log"' EXIT
+        trap 'put_createcluster_back; services_again; rm -f "$log"' EXIT
         trap 'exit 130' INT TERM
         no_main_cluster
+        no_services
         export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
         if ! { apt-get update -q && apt-get install -q -y --no-install-recommends \
             -o Dpkg::Options::=--force-confold "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
