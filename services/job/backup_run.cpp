@@ -138,6 +138,7 @@ bool BackupRun::receive_increments() {
 
 void BackupRun::receive() {
     if (incremental_) image::upload_manifest(replication_, catalogue_.data_path(info_.backup_id) / "backup_manifest");
+    ServerWatch watch(server_, facts_.in_recovery, stop_fd_);  // learns what is usual before the server reads
     progress_.phase("checkpoint",
                     plan_.fast_checkpoint ? "waiting for a checkpoint" : "waiting for a spread checkpoint");
     image::BaseBackupOptions options;
@@ -159,7 +160,7 @@ void BackupRun::receive() {
     image::TreeWriter writer(catalogue_.backup_path(info_.backup_id),
                              check_pages ? std::optional(begin.begin) : std::nullopt);
     if (incremental_) writer.apply_increments(std::move(before_));
-    copy(backup, writer);
+    copy(backup, writer, watch);
     verify(writer);
 }
 
@@ -187,19 +188,22 @@ void BackupRun::begin_tree() {
     }
 }
 
-void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer) {
+void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer, ServerWatch& watch) {
     const MonotonicTime begun = clock_.monotonic();
     progress_.phase("copy", "copying " + server_.name, backup.begin().estimated_size);
     std::uint64_t next_check = between_stop_checks;
+    watch.start();
     const image::BaseBackupEnd end = backup.receive(writer, [&](std::uint64_t received) {
         progress_.advance(incremental_ ? writer.statistics().bytes : received);
         extra_.bytes_received = received;
+        watch.received(received);
         if (received < next_check) return;
         next_check = received + between_stop_checks;
         check_stop(stop_fd_);
         kill_point("job.backup.copying");
     });
     extra_.copy_seconds = seconds_since(clock_, begun);
+    extra_.slowed_seconds = watch.slowed_seconds();
     if (end.timeline != info_.timeline) {
         throw Error(ErrorCode::refused, "the server was promoted while the backup ran", info_.backup_id,
                     "start it again");

@@ -11,6 +11,7 @@
 #include "services/job/progress.h"
 #include "services/job/request.h"
 #include "services/job/server_facts.h"
+#include "services/job/server_watch.h"
 
 namespace coffer::job {
 
@@ -35,7 +36,7 @@ class BackupRun {
     void begin_tree();
     bool receive_increments();
     void receive();
-    void copy(image::BaseBackup& backup, image::TreeWriter& writer);
+    void copy(image::BaseBackup& backup, image::TreeWriter& writer, ServerWatch& watch);
     void verify(const image::TreeWriter& writer);
     void sync(int directory_fd);
     void record();

@@ -12,7 +12,7 @@ constexpr std::chrono::seconds between_saves{10};
 // An interrupted run that was to prove everything is gone on with until then.
 constexpr std::chrono::hours interrupted_lately{24};
 
-scrub::Throttle::Pause pause_until_stop(int stop_fd) {
+pace::Throttle::Pause pause_until_stop(int stop_fd) {
     return [stop_fd](std::chrono::microseconds wait) {
         pollfd stop{stop_fd, POLLIN, 0};
         const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(wait).count();

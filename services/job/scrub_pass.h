@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "lib/catalogue/catalogue.h"
+#include "lib/pace/throttle.h"
 #include "lib/scrub/state.h"
-#include "lib/scrub/throttle.h"
 #include "services/job/progress.h"
 #include "services/job/scrub_report.h"
 #include "services/job/wal_mender.h"
@@ -48,7 +48,7 @@ class ScrubPass {
     WallTime wanted_since;
 
   private:
-    scrub::Throttle throttle_;
+    pace::Throttle throttle_;
     MonotonicTime saved_;
 };
 

@@ -17,6 +17,11 @@ constexpr std::chrono::seconds room_interval{1};
 constexpr std::chrono::seconds longest_without_room{10};
 constexpr std::uint64_t most_unsynced = 4 << 20;
 
+// With a limit so little that pauses are a quarter of a second: keepalives are answered, and the end is heard.
+std::uint64_t most_at_once(std::uint64_t limit) {
+    return limit == 0 ? most_unsynced : std::clamp<std::uint64_t>(limit / 4, 64 << 10, most_unsynced);
+}
+
 }  // namespace
 
 WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSize size, const Begin& begin,
@@ -29,6 +34,13 @@ WalStream::WalStream(pg::PgConn& conn, ReceiverContext& context, wal::SegmentSiz
       compare_found_(begin.compare_found),
       held_(begin.durable),
       began_(std::move(began)),
+      most_unsynced_(most_at_once(context.server.streaming_bandwidth_limit)),
+      throttle_(context.server.streaming_bandwidth_limit, context.clock,
+                [this](std::chrono::microseconds wait) {
+                    if (!context_.pause(std::chrono::ceil<std::chrono::milliseconds>(wait))) {
+                        throw Error(ErrorCode::canceled, "stopped while it kept to streaming_bandwidth_limit");
+                    }
+                }),
       last_message_(context.clock.monotonic()),
       next_status_(last_message_) {
     if (begin.tail) comparison_.emplace(*begin.tail);
@@ -67,6 +79,16 @@ void WalStream::turn() {
     if (due) check_silence();
     if (reply_wanted_ || due || durable_.lsn() > acknowledged_) acknowledge(due);
     publish();
+    keep_to_limit();
+}
+
+// Only then: what is here is acknowledged first, so that a commit waits for others' bytes, never for its own.
+void WalStream::keep_to_limit() {
+    if (unpaced_ == 0 || context_.server.streaming_bandwidth_limit == 0) return;
+    (void)conn_.flush();
+    throttle_.took(std::exchange(unpaced_, 0));
+    last_message_ = context_.clock.monotonic();  // nor is the time that was paused the server's silence
+    if (unanswered_since_) unanswered_since_ = last_message_;
 }
 
 void WalStream::drain() {
@@ -80,7 +102,7 @@ void WalStream::drain() {
 // True when it stopped early, because enough is waiting to be synced.
 bool WalStream::take_messages() {
     pg::CopyData message;
-    while (unsynced_ < most_unsynced) {
+    while (unsynced_ < most_unsynced_) {
         const pg::CopyStep step = conn_.try_copy_data(message);
         if (step == pg::CopyStep::end) ended_ = true;
         if (step != pg::CopyStep::data) return false;
@@ -97,6 +119,7 @@ void WalStream::take(const pg::WalData& wal) {
                     "the server sent WAL of " + wal.start.to_string() + " where " + position_.to_string() + " was due");
     }
     server_end_ = std::max(server_end_, wal.server_end);
+    unpaced_ += wal.data.size();
     const ByteSpan data = comparison_ ? compare(wal.data) : wal.data;
     context_.exposure.heard(server_end_, last_message_);
     store(data);

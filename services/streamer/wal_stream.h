@@ -7,6 +7,7 @@
 //
 // Where something is held already, the stream begins a little before its end, and what comes is compared with it: until
 // that is done nothing is written and nothing acknowledged.
+#include "lib/pace/throttle.h"
 #include "lib/pg/conn.h"
 #include "lib/pg/messages.h"
 #include "lib/pg/replication.h"
@@ -52,6 +53,7 @@ class WalStream {
     void sync();
     void finish_segment();
     void acknowledge(bool ask_for_answer);
+    void keep_to_limit();
     void publish();
     void say_goodbye() noexcept;
     std::optional<pg::NextTimeline> end();
@@ -71,6 +73,9 @@ class WalStream {
     Lsn server_end_;
     std::optional<SegmentFile> segment_;
     std::uint64_t unsynced_ = 0;
+    std::uint64_t most_unsynced_;
+    std::uint64_t unpaced_ = 0;  // received, and not counted for streaming_bandwidth_limit yet
+    pace::Throttle throttle_;
     bool reply_wanted_ = false;
     bool ended_ = false;
     bool more_waiting_ = true;  // what came with the answer to START_REPLICATION lies in libpq already

@@ -98,6 +98,7 @@ struct Extra {
     double copy_seconds = 0;
     double sync_seconds = 0;
     double wal_wait_seconds = 0;
+    double slowed_seconds = 0;      // of copy_seconds: for the sake of the server (backup_politeness)
     std::string manifest_checksum;  // the manifest's own SHA-256
     // How its pages came. way: "full" (the server sent all of them) or "incremental" (those that had changed since
     // base).

@@ -60,6 +60,7 @@ Extra extra_of(const json& object) {
     take(object, "copy_seconds", extra.copy_seconds);
     take(object, "sync_seconds", extra.sync_seconds);
     take(object, "wal_wait_seconds", extra.wal_wait_seconds);
+    take(object, "slowed_seconds", extra.slowed_seconds);
     take(object, "manifest_checksum", extra.manifest_checksum);
     take(object, "way", extra.way);
     take(object, "way_reason", extra.way_reason);
@@ -186,6 +187,7 @@ std::string format_extra(const Extra& extra) {
                 {"copy_seconds", extra.copy_seconds},
                 {"sync_seconds", extra.sync_seconds},
                 {"wal_wait_seconds", extra.wal_wait_seconds},
+                {"slowed_seconds", extra.slowed_seconds},
                 {"manifest_checksum", extra.manifest_checksum},
                 {"way", extra.way},
                 {"way_reason", extra.way_reason},

@@ -13,6 +13,7 @@
 
 #include "lib/base/files.h"
 #include "lib/config/retention_policy.h"
+#include "lib/pace/politeness.h"
 
 namespace coffer::config {
 
@@ -48,7 +49,8 @@ struct Server {
 
     BackupMethod backup_method = BackupMethod::postgres;
     bool immediate_checkpoint = false;
-    std::uint64_t bandwidth_limit_kb = 0;  // KB/s, 0 = none
+    std::uint64_t bandwidth_limit_kb = 0;                  // KB/s, 0 = none
+    pace::Manners backup_politeness = pace::Manners::off;  // own key
     std::string streaming_backup_name = "barman_streaming_backup";
     bool clone_images = true;                                        // false: reuse_backup = off
     std::chrono::seconds full_read_interval{std::chrono::weeks(4)};  // own key
@@ -57,6 +59,7 @@ struct Server {
 
     bool archiver = false;
     bool streaming_archiver = false;
+    std::uint64_t streaming_bandwidth_limit = 0;  // own key; bytes a second, 0 = none
     std::string streaming_archiver_name = "barman_receive_wal";
     std::uint32_t archiver_batch_size = 0;            // 0 = all
     std::uint32_t streaming_archiver_batch_size = 0;  // 0 = all

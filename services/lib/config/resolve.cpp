@@ -150,6 +150,9 @@ void read_backup(Resolver& r, Server& s) {
     r.parsed(
         "bandwidth_limit", [](const std::string& t) { return parse_number(t, 0, 1ULL << 40); }, s.bandwidth_limit_kb,
         "use a whole number of kilobytes per second, 0 for no limit");
+    r.parsed(
+        "backup_politeness", [](const std::string& t) { return pace::manners_named(to_lower(t)); }, s.backup_politeness,
+        "use off, low, medium or high");
     r.text("streaming_backup_name", s.streaming_backup_name);
     r.number("parallel_jobs", s.parallel_jobs, 1, 256);
     r.parsed("reuse_backup", reuse_named, s.clone_images, "use off (each backup has files of its own) or link");
@@ -207,6 +210,8 @@ void read_wal(Resolver& r, Server& s) {
         r.warn("neither 'archiver' nor 'streaming_archiver' is on; 'archiver = on' is assumed",
                "set streaming_archiver = on, which protects every commit, or archiver = on");
     }
+    r.parsed("streaming_bandwidth_limit", parse_rate, s.streaming_bandwidth_limit,
+             "use a number of kilobytes per second, or one with k, M, Mi, G or Gi, 0 for no limit");
     r.text("streaming_archiver_name", s.streaming_archiver_name);
     r.number("archiver_batch_size", s.archiver_batch_size, 0, 1000000);
     r.number("streaming_archiver_batch_size", s.streaming_archiver_batch_size, 0, 1000000);

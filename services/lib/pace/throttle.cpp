@@ -1,8 +1,8 @@
-#include "lib/scrub/throttle.h"
+#include "lib/pace/throttle.h"
 
 #include <algorithm>
 
-namespace coffer::scrub {
+namespace coffer::pace {
 
 Throttle::Throttle(std::uint64_t rate, const Clock& clock, Pause pause)
     : rate_(rate), clock_(clock), pause_(std::move(pause)), free_at_(clock.monotonic()) {}
@@ -18,4 +18,4 @@ void Throttle::took(std::uint64_t bytes) {
     if (wait >= std::chrono::milliseconds(10)) pause_(wait);
 }
 
-}  // namespace coffer::scrub
+}  // namespace coffer::pace
