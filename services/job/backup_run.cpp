@@ -38,7 +38,12 @@ double seconds_since(const Clock& clock, MonotonicTime begin) {
 }  // namespace
 
 BackupRun::BackupRun(const config::Server& server, BackupPlan plan, ProgressReporter& progress, int stop_fd)
-    : server_(server), plan_(std::move(plan)), progress_(progress), stop_fd_(stop_fd), catalogue_(server) {}
+    : server_(server),
+      plan_(std::move(plan)),
+      progress_(progress),
+      stop_fd_(stop_fd),
+      catalogue_(server),
+      primary_(server, clock_, stop_fd) {}
 
 JobResult BackupRun::run() {
     connect();
@@ -76,6 +81,7 @@ void BackupRun::connect() {
                     server_.name, "upgrade it to 13 or later");
     }
     facts_ = ask_server(sql_);
+    if (facts_.in_recovery) primary_.compare(identity.system_identifier);
     info_.systemid = identity.system_identifier;
     info_.version = facts_.version;
     info_.data_checksums = facts_.data_checksums;
@@ -205,8 +211,13 @@ void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer, Serve
     extra_.copy_seconds = seconds_since(clock_, begun);
     extra_.slowed_seconds = watch.slowed_seconds();
     if (end.timeline != info_.timeline) {
-        throw Error(ErrorCode::refused, "the server was promoted while the backup ran", info_.backup_id,
-                    "start it again");
+        // A standby begins at its last restart point, which may be older than the timeline that it follows.
+        throw Error(ErrorCode::refused,
+                    facts_.in_recovery
+                        ? fmt::format("the standby has no restart point on timeline {} yet", end.timeline)
+                        : "the server was promoted while the backup ran",
+                    info_.backup_id,
+                    facts_.in_recovery ? "start it again after the next checkpoint of the primary" : "start it again");
     }
     info_.end_xlog = end.end;
     writer.remove_surplus();
@@ -297,8 +308,9 @@ void BackupRun::wait() {
     replication_ = {};
     const MonotonicTime begun = clock_.monotonic();
     // A primary has switched its segment at the end of the backup; a standby cannot.
-    if (facts_.in_recovery && !server_.streaming_archiver) switch_wal_of_primary();
-    wait_for_wal(server_, info_, begun + plan_.wait_timeout, stop_fd_);
+    WalPrompt prompt;
+    if (facts_.in_recovery) prompt = {[this] { return primary_.ask(); }, primary_.remedy()};
+    wait_for_wal(server_, info_, begun + plan_.wait_timeout, stop_fd_, prompt);
     try {
         catalogue::prove_wal(server_, info_);
     } catch (const Error& error) {
@@ -318,17 +330,6 @@ void BackupRun::wait() {
     kill_point("job.backup.done");
     log_info("backup {} of server {} is DONE: {} files, {} bytes", info_.backup_id, server_.name, extra_.files,
              info_.size);
-}
-
-void BackupRun::switch_wal_of_primary() {
-    try {
-        if (server_.primary_conninfo.empty()) return;
-        pg::PgConn primary = pg::PgConn::connect({server_.primary_conninfo, "coffer-job", false, stop_fd_});
-        (void)primary.exec("SELECT pg_switch_wal()", clock_.monotonic() + std::chrono::seconds(30));
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::canceled) throw;
-        log_warning("the primary cannot be asked to switch its wal segment: {}", error.what());
-    }
 }
 
 void BackupRun::fail(const Error& error) noexcept {

@@ -8,6 +8,7 @@
 #include "lib/image/base_backup.h"
 #include "lib/pg/conn.h"
 #include "services/job/backup_way.h"
+#include "services/job/primary.h"
 #include "services/job/progress.h"
 #include "services/job/request.h"
 #include "services/job/server_facts.h"
@@ -42,7 +43,6 @@ class BackupRun {
     void record();
     void inherit_damage();
     void wait();
-    void switch_wal_of_primary();
     void fail(const Error& error) noexcept;
     [[nodiscard]] std::string damage_text() const;
 
@@ -55,6 +55,7 @@ class BackupRun {
     pg::PgConn replication_;
     pg::PgConn sql_;
     ServerFacts facts_;
+    Primary primary_;  // asked when the server is a standby
     catalogue::BackupInfo info_;
     catalogue::Extra extra_;
     BackupWay way_;

@@ -78,7 +78,7 @@ void WalMender::fetch(const std::string& name, const Path& set_aside) {
     const wal::FileKind kind = wal::kind_of(name);
     if (kind != wal::FileKind::segment && kind != wal::FileKind::history)
         throw Error(ErrorCode::no_such_wal, "a server gives no such file out", name);
-    pg::PgConn conn = pg::PgConn::connect({server_.streaming_conninfo, "coffer-scrub", true, stop_fd_});
+    pg::PgConn conn = pg::PgConn::connect({server_.wal_streaming_conninfo, "coffer-scrub", true, stop_fd_});
     const auto identity = catalogue::Catalogue(server_).identity();
     if (identity && pg::identify_system(conn).system_identifier != identity->systemid)
         throw Error(ErrorCode::server_mismatch, "the server is another system than the archive is of", server_.name);

@@ -63,8 +63,8 @@ void pause(int stop_fd) {
 
 }  // namespace
 
-void wait_for_wal(const config::Server& server, const catalogue::BackupInfo& info, MonotonicTime deadline,
-                  int stop_fd) {
+void wait_for_wal(const config::Server& server, const catalogue::BackupInfo& info, MonotonicTime deadline, int stop_fd,
+                  const WalPrompt& prompt) {
     Watch watch;
     for (;;) {
         // Watched before it is looked at, so that nothing is missed in between.
@@ -78,12 +78,13 @@ void wait_for_wal(const config::Server& server, const catalogue::BackupInfo& inf
         }
         const auto missing = catalogue::first_missing_wal(server, info);
         if (!missing) return;
-        if (!watch.wait(deadline, stop_fd)) {
+        const MonotonicTime again = prompt.ask ? prompt.ask() : deadline;
+        if (!watch.wait(std::min(deadline, again), stop_fd) && std::chrono::steady_clock::now() >= deadline) {
             throw Error(
                 ErrorCode::timeout, fmt::format("the backup is complete, but wal {} has not arrived yet", *missing),
                 info.backup_id,
-                "see whether streaming and archiving of this server work; the backup becomes DONE by itself when "
-                "the wal arrives");
+                (prompt.remedy.empty() ? "see whether streaming and archiving of this server work" : prompt.remedy) +
+                    "; the backup becomes DONE by itself when the wal arrives");
         }
         pause(stop_fd);
     }

@@ -19,7 +19,7 @@ bool wants_receiver(const config::Server& server) {
 
 bool same_settings(const config::Server& a, const config::Server& b) {
     const auto key = [](const config::Server& s) {
-        return std::tie(s.conninfo, s.streaming_conninfo, s.streaming_archiver_name, s.slot_name, s.create_slot,
+        return std::tie(s.wal_conninfo, s.wal_streaming_conninfo, s.streaming_archiver_name, s.slot_name, s.create_slot,
                         s.streaming_wals_directory, s.wals_directory, s.backup_directory);
     };
     return key(a) == key(b);

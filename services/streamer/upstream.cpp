@@ -19,8 +19,7 @@ namespace {
 constexpr const char* sender_timeout = "-c wal_sender_timeout=10s";
 
 std::vector<std::string> hosts_of(const config::Server& server) {
-    const std::string& conninfo = server.streaming_conninfo.empty() ? server.conninfo : server.streaming_conninfo;
-    return pg::attempts_of(conninfo, {server.streaming_archiver_name, true, sender_timeout});
+    return pg::attempts_of(server.wal_streaming_conninfo, {server.streaming_archiver_name, true, sender_timeout});
 }
 
 std::vector<std::size_t> order_of(std::size_t hosts, std::size_t first, const std::set<std::size_t>& last) {
@@ -46,9 +45,9 @@ Error both(const Error& before, const Error& now) {
 // only), what the slot keeps stays unknown, which matters only when nothing is held here yet.
 std::optional<pg::SlotState> ask_for_slot(pg::PgConn& conn, const config::Server& server, int stop_fd) {
     if (conn.major_version() >= 15) return pg::read_slot(conn, *server.slot_name);
-    if (server.conninfo.empty()) return std::nullopt;
+    if (server.wal_conninfo.empty()) return std::nullopt;
     try {
-        pg::PgConn sql = pg::PgConn::connect({server.conninfo, server.streaming_archiver_name, false, stop_fd});
+        pg::PgConn sql = pg::PgConn::connect({server.wal_conninfo, server.streaming_archiver_name, false, stop_fd});
         return pg::query_slot(sql, *server.slot_name);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::canceled) throw;

@@ -150,6 +150,78 @@ bool ServerChecks::passed() const {
     return std::all_of(items.begin(), items.end(), [](const CheckItem& item) { return item.passed; });
 }
 
+namespace {
+
+// As Barman judges a standby that is backed up, under its names.
+void check_primary(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
+    if (server.primary_conninfo.empty()) return;
+    items.push_back({"PostgreSQL server is standby", facts.in_recovery,
+                     facts.in_recovery ? ""
+                                       : "conninfo leads to a primary: it was promoted, or primary_conninfo is not "
+                                         "needed"});
+    const bool reached = facts.primary_error.empty();
+    const bool primary = reached && !facts.primary_in_recovery;
+    items.push_back({"Primary server is not a standby", primary,
+                     primary   ? ""
+                     : reached ? "primary_conninfo leads to a standby"
+                               : facts.primary_error});
+    const bool same = reached && facts.primary_system_identifier == facts.system_identifier;
+    items.push_back({"Primary and standby have same system ID", same,
+                     same      ? ""
+                     : reached ? fmt::format("conninfo leads to system {}, primary_conninfo to system {}",
+                                             facts.system_identifier, facts.primary_system_identifier)
+                               : facts.primary_error});
+}
+
+void check_wal_host(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
+    if (!server.other_wal_host) return;
+    const bool reached = facts.wal_error.empty();
+    const bool may_look = reached && facts.wal_monitoring_rights;
+    items.push_back(
+        {may_look ? "has monitoring privileges (WAL streaming)" : "no access to monitoring functions (WAL streaming)",
+         may_look,
+         may_look  ? ""
+         : reached ? "the role of wal_conninfo must be a member of pg_read_all_settings and "
+                     "pg_read_all_stats, or of pg_monitor"
+                   : facts.wal_error});
+    items.push_back(
+        {"PostgreSQL streaming (WAL streaming)", facts.wal_streaming_error.empty(), facts.wal_streaming_error});
+    const bool level = reached && facts.wal_level_there != "minimal";
+    items.push_back({"wal_level (WAL streaming)", level,
+                     level     ? ""
+                     : reached ? "please set it to a higher level than 'minimal'"
+                               : facts.wal_error});
+    CheckItem item{"systemid coherence (WAL streaming)", true, ""};
+    if (!reached || !facts.wal_streaming_error.empty()) {
+        item.hint = "no system Id available";
+    } else if (facts.wal_system_identifier != facts.wal_streaming_system_identifier) {
+        item = {item.name, false, "wal_conninfo and wal_streaming_conninfo lead to different systems"};
+    } else if (facts.reachable() && facts.wal_system_identifier != facts.system_identifier) {
+        item = {item.name, false, "conninfo and wal_conninfo lead to different systems"};
+    }
+    items.push_back(item);
+}
+
+void check_slot(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
+    if (!server.slot_name) return;
+    const std::string slot = "'" + *server.slot_name + "'";
+    std::string fault;
+    if (server.streaming_archiver) {
+        if (server.other_wal_host && !facts.wal_error.empty())
+            fault = facts.wal_error;
+        else if (!facts.slot_exists)
+            fault = "replication slot " + slot + " doesn't exist; set create_slot = auto";
+        else if (!facts.slot_has_position)
+            fault = "slot " + slot + " not initialised: is the streamer running?";
+        else if (!facts.slot_active)
+            fault = "slot " + slot + " not active: is the streamer running?";
+    }
+    items.push_back(
+        {server.other_wal_host ? "replication slot (WAL streaming)" : "replication slot", fault.empty(), fault});
+}
+
+}  // namespace
+
 void check_postgres(const config::Server& server, const ServerFacts& facts, std::vector<CheckItem>& items) {
     items.push_back({"PostgreSQL", facts.reachable(), facts.error});
     if (!facts.reachable()) return;
@@ -163,18 +235,9 @@ void check_postgres(const config::Server& server, const ServerFacts& facts, std:
     items.push_back({"PostgreSQL streaming", facts.streaming_error.empty(), facts.streaming_error});
     const bool level = facts.setting("wal_level") != "minimal";
     items.push_back({"wal_level", level, level ? "" : "please set it to a higher level than 'minimal'"});
-    if (!server.slot_name) return;
-    const std::string slot = "'" + *server.slot_name + "'";
-    std::string fault;
-    if (server.streaming_archiver) {
-        if (!facts.slot_exists)
-            fault = "replication slot " + slot + " doesn't exist; set create_slot = auto";
-        else if (!facts.slot_has_position)
-            fault = "slot " + slot + " not initialised: is the streamer running?";
-        else if (!facts.slot_active)
-            fault = "slot " + slot + " not active: is the streamer running?";
-    }
-    items.push_back({"replication slot", fault.empty(), fault});
+    check_primary(server, facts, items);
+    check_wal_host(server, facts, items);
+    check_slot(server, facts, items);
 }
 
 void check_catalogue(const config::Server& server, const CatalogueView& view, WallTime now, ServerChecks& checks) {

@@ -102,9 +102,10 @@ void print(Output& out, std::size_t number, const json& c) {
     }
 }
 
-void show(Context& context, const config::Server& server, const std::string& target, bool is_minimal) {
+void show(Context& context, const config::Server& server, const std::string& target, bool wal_host, bool is_minimal) {
     const TimeLimit time(server.check_timeout);
-    pg::PgConn conn = pg::PgConn::connect({server.conninfo, "cofferctl", false, time.fd()});
+    pg::PgConn conn =
+        pg::PgConn::connect({wal_host ? server.wal_conninfo : server.conninfo, "cofferctl", false, time.fd()});
     const std::string lsn(conn.exec("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                                     " ELSE pg_current_wal_lsn() END")
                               .text(0, 0));
@@ -142,8 +143,14 @@ void run(Context& context, const Arguments& arguments) {
         throw Error(ErrorCode::invalid_argument, "'" + target + "' is no target", "--target",
                     "use all, hot-standby or wal-streamer");
     }
-    for_each_server(context, arguments.positionals, Only::active,
-                    [&](const config::Server& server) { show(context, server, target, arguments.flag("minimal")); });
+    const std::string source = arguments.text("source").value_or("backup-host");
+    if (source != "backup-host" && source != "wal-host") {
+        throw Error(ErrorCode::invalid_argument, "'" + source + "' is no source", "--source",
+                    "use backup-host or wal-host");
+    }
+    for_each_server(context, arguments.positionals, Only::active, [&](const config::Server& server) {
+        show(context, server, target, source == "wal-host", arguments.flag("minimal"));
+    });
 }
 
 }  // namespace
@@ -157,7 +164,8 @@ Command replication_status_command() {
             0,
             {{"--minimal", Kind::flag, "one line for each"},
              {"--target", Kind::text, "all (default), hot-standby or wal-streamer"},
-             {"--source", Kind::text, "accepted, without a meaning here"}},
+             {"--source", Kind::text,
+              "the server that is asked: backup-host (conninfo, default) or wal-host (wal_conninfo)"}},
             run};
 }
 

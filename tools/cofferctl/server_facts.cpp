@@ -54,13 +54,16 @@ void read_overview(pg::PgConn& conn, ServerFacts& facts) {
     if (size.ok() && size.value(0, 0)) facts.data_size = size.number(0, 0);
 }
 
-void read_replication(pg::PgConn& conn, const config::Server& server, ServerFacts& facts) {
+void read_archiver(pg::PgConn& conn, ServerFacts& facts) {
     const pg::PgResult archiver = conn.exec(archiver_query);
     facts.last_archived_wal = text_of(archiver, 0, 0);
     facts.last_archived_time = text_of(archiver, 0, 1);
     facts.last_failed_wal = text_of(archiver, 0, 2);
     facts.last_failed_time = text_of(archiver, 0, 3);
     facts.archiver_is_archiving = text_of(archiver, 0, 4) == "t" && !facts.last_archived_wal.empty();
+}
+
+void read_slot(pg::PgConn& conn, const config::Server& server, ServerFacts& facts) {
     if (!server.slot_name) return;
     const pg::PgResult slot = conn.exec(slot_query, {*server.slot_name});
     facts.slot_exists = slot.rows() > 0;
@@ -78,6 +81,42 @@ std::string reason_of(const Error& error, const TimeLimit& limit) {
     }
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text;
+}
+
+void ask_primary(const config::Server& server, const TimeLimit& time, ServerFacts& facts) {
+    if (server.primary_conninfo.empty()) return;
+    try {
+        pg::PgConn conn = pg::PgConn::connect({server.primary_conninfo, "cofferctl", false, time.fd()});
+        const pg::PgResult row = conn.exec("SELECT pg_is_in_recovery(), system_identifier FROM pg_control_system()");
+        facts.primary_in_recovery = text_of(row, 0, 0) == "t";
+        facts.primary_system_identifier = row.number(0, 1);
+        // A standby archives only with archive_mode = always; else it is the primary that does.
+        if (facts.in_recovery && facts.setting("archive_mode") != "always") read_archiver(conn, facts);
+    } catch (const Error& error) {
+        facts.primary_error = reason_of(error, time);
+    }
+}
+
+void ask_wal_host(const config::Server& server, const TimeLimit& time, ServerFacts& facts) {
+    if (!server.other_wal_host) return;
+    try {
+        pg::PgConn conn = pg::PgConn::connect({server.wal_conninfo, "cofferctl", false, time.fd()});
+        const pg::PgResult row = conn.exec(
+            "SELECT system_identifier, current_setting('wal_level'), pg_has_role('pg_read_all_settings', 'usage')"
+            " AND pg_has_role('pg_read_all_stats', 'usage') FROM pg_control_system()");
+        facts.wal_system_identifier = row.number(0, 0);
+        facts.wal_level_there = text_of(row, 0, 1);
+        facts.wal_monitoring_rights = text_of(row, 0, 2) == "t";
+        read_slot(conn, server, facts);
+    } catch (const Error& error) {
+        facts.wal_error = reason_of(error, time);
+    }
+    try {
+        pg::PgConn conn = pg::PgConn::connect({server.wal_streaming_conninfo, "cofferctl", true, time.fd()});
+        facts.wal_streaming_system_identifier = pg::identify_system(conn).system_identifier;
+    } catch (const Error& error) {
+        facts.wal_streaming_error = reason_of(error, time);
+    }
 }
 
 }  // namespace
@@ -106,7 +145,8 @@ ServerFacts ask_server(const config::Server& server, std::chrono::seconds limit)
     try {
         pg::PgConn conn = pg::PgConn::connect({server.conninfo, "cofferctl", false, time.fd()});
         read_overview(conn, facts);
-        read_replication(conn, server, facts);
+        read_archiver(conn, facts);
+        if (!server.other_wal_host) read_slot(conn, server, facts);
     } catch (const Error& error) {
         facts.error = reason_of(error, time);
     }
@@ -120,6 +160,8 @@ ServerFacts ask_server(const config::Server& server, std::chrono::seconds limit)
             facts.streaming_error = reason_of(error, time);
         }
     }
+    if (facts.reachable()) ask_primary(server, time, facts);
+    ask_wal_host(server, time, facts);
     facts.timed_out = time.passed();
     return facts;
 }

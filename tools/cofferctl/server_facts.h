@@ -41,6 +41,18 @@ struct ServerFacts {
     // wal_level, archive_mode, archive_command, archive_library, data_directory, data_checksums, …
     std::map<std::string, std::string> settings;
 
+    // Of primary_conninfo, where it is given.
+    std::string primary_error;
+    bool primary_in_recovery = false;
+    std::uint64_t primary_system_identifier = 0;
+    // Of wal_conninfo and wal_streaming_conninfo, where one of them is given. The slot is there, then.
+    std::string wal_error;
+    std::string wal_streaming_error;
+    bool wal_monitoring_rights = false;
+    std::string wal_level_there;
+    std::uint64_t wal_system_identifier = 0;
+    std::uint64_t wal_streaming_system_identifier = 0;
+
     bool slot_exists = false;
     bool slot_active = false;
     bool slot_has_position = false;

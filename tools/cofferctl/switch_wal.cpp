@@ -17,11 +17,18 @@ namespace {
 
 using Kind = OptionSpec::Kind;
 
+// The server that can: for a standby the primary that is named beside it.
+pg::PgConn connect_primary(const config::Server& server, int stop_fd) {
+    pg::PgConn conn = pg::PgConn::connect({server.conninfo, "cofferctl", false, stop_fd});
+    if (server.primary_conninfo.empty() || conn.exec("SELECT pg_is_in_recovery()").text(0, 0) != "t") return conn;
+    return pg::PgConn::connect({server.primary_conninfo, "cofferctl", false, stop_fd});
+}
+
 // The segment that was closed; empty when there was nothing in it to close.
 std::string close_segment(pg::PgConn& conn, bool force) {
     if (conn.exec("SELECT pg_is_in_recovery()").text(0, 0) == "t") {
         throw Error(ErrorCode::refused, "a standby cannot switch its WAL", conn.address(),
-                    "name the primary in conninfo");
+                    "name its primary in primary_conninfo");
     }
     if (force) conn.exec("CHECKPOINT");
     const pg::PgResult row = conn.exec(
@@ -58,7 +65,7 @@ void run(Context& context, const Arguments& arguments) {
     const std::chrono::seconds patience(arguments.number("archive_timeout", 86400).value_or(30));
     for_each_server(context, arguments.positionals, Only::active, [&](const config::Server& server) {
         const TimeLimit time(std::chrono::minutes(10));  // a checkpoint may be large
-        pg::PgConn conn = pg::PgConn::connect({server.conninfo, "cofferctl", false, time.fd()});
+        pg::PgConn conn = connect_primary(server, time.fd());
         const std::string closed = close_segment(conn, arguments.flag("force"));
         if (closed.empty()) return context.out.info("No switch required for server '" + server.name + "'");
         context.out.info("The WAL file " + closed + " has been closed on server '" + server.name + "'");

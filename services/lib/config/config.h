@@ -45,6 +45,10 @@ struct Server {
     std::string conninfo;
     std::string streaming_conninfo;  // conninfo where not given
     std::string primary_conninfo;
+    std::string wal_conninfo;  // of the server that wal is streamed from; conninfo where nothing else is given
+    std::string wal_streaming_conninfo;  // the same for replication; streaming_conninfo where nothing else is given
+    bool other_wal_host = false;         // one of the two is given
+    std::chrono::seconds primary_checkpoint_timeout{0};  // 0: the primary of a standby is not asked for a checkpoint
     std::string ssh_command;
 
     BackupMethod backup_method = BackupMethod::postgres;

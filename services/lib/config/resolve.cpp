@@ -118,6 +118,16 @@ void read_connections(Resolver& r, Server& s) {
     s.streaming_conninfo = s.conninfo;
     r.text("streaming_conninfo", s.streaming_conninfo);
     r.text("primary_conninfo", s.primary_conninfo);
+    std::uint32_t seconds = 0;
+    r.number("primary_checkpoint_timeout", seconds, 0, 86400 * 365);
+    s.primary_checkpoint_timeout = std::chrono::seconds(seconds);
+    r.text("wal_conninfo", s.wal_conninfo);
+    r.text("wal_streaming_conninfo", s.wal_streaming_conninfo);
+    s.other_wal_host = !s.wal_conninfo.empty() || !s.wal_streaming_conninfo.empty();
+    // As with Barman, each of the two stands for the other.
+    const std::string given = s.wal_conninfo;
+    if (s.wal_conninfo.empty()) s.wal_conninfo = s.other_wal_host ? s.wal_streaming_conninfo : s.conninfo;
+    if (s.wal_streaming_conninfo.empty()) s.wal_streaming_conninfo = s.other_wal_host ? given : s.streaming_conninfo;
     r.text("ssh_command", s.ssh_command);
 }
 
@@ -330,6 +340,8 @@ void read_directories(Resolver& r, Server& s, const Path& home) {
 std::string text_of(const Server& s, std::string_view name) {
     const std::pair<std::string_view, std::string> derived[] = {
         {"streaming_conninfo", s.streaming_conninfo},
+        {"wal_conninfo", s.wal_conninfo},
+        {"wal_streaming_conninfo", s.wal_streaming_conninfo},
         {"backup_method", s.backup_method == BackupMethod::rsync ? "rsync" : "postgres"},
         {"archiver", s.archiver ? "true" : "false"},
         {"compression", std::string(name_of(s.compression))},

@@ -45,9 +45,8 @@ void require_finished(const BackupInfo& backup, bool damage_allowed, std::vector
 
 constexpr std::size_t most_named = 10;
 
-constexpr std::array<std::string_view, 7> left_files{"postmaster.pid",   "postmaster.opts",  "recovery.signal",
-                                                     "standby.signal",   "backup_label.old", "postgresql.auto.conf",
-                                                     "global/pg_control"};
+constexpr std::array<std::string_view, 6> left_files{"postmaster.pid", "postmaster.opts",      "recovery.signal",
+                                                     "standby.signal", "postgresql.auto.conf", "global/pg_control"};
 // Directories that are kept empty, as PostgreSQL's own base backup does.
 constexpr std::array<std::string_view, 8> emptied_directories{"pg_wal/",      "pg_replslot/", "pg_dynshmem/",
                                                               "pg_notify/",   "pg_serial/",   "pg_snapshots/",
