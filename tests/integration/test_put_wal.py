@@ -13,6 +13,7 @@ from lib.box import Box
 from lib.disks import Disk
 from lib.parcels import parcel, put, segment, sums, tar
 from lib.postgres import Postgres
+from lib.syslog import SystemLog
 
 SETTINGS = {"archiver": "on", "streaming_archiver": "off", "slot_name": None, "create_slot": None, "compression": "zstd"}
 
@@ -111,7 +112,9 @@ def test_other_bytes_under_a_known_name_are_kept_aside_and_told_to_the_sender(la
     name, content, other = two_histories(lab)
     assert put(lab, parcel(name, content)).returncode == 0
     before = names_in(lab, "errors")
-    done = put(lab, parcel(name, other))
+    with SystemLog(os.path.join(lab.directory, "dev")) as log:
+        done = put(lab, parcel(name, other), enter=log.enter)
+        assert f"server main: other bytes are held as {name}" in log.next()  # standard error is the sender's
     assert done.returncode == 4
     assert b"other bytes are held as " + name.encode() in done.stderr
     aside = [each for each in names_in(lab, "errors") if each not in before]

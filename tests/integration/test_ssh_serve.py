@@ -1,7 +1,6 @@
 """A database host's key on the box: through a real sshd it does what it is meant for, and nothing else."""
 import hashlib
 import os
-import socket
 import subprocess
 
 import pytest
@@ -10,6 +9,7 @@ from lib import parcels, processes
 from lib.box import Box
 from lib.postgres import Postgres
 from lib.sshd import Sshd
+from lib.syslog import SystemLog
 
 SCRIPT = os.path.join(processes.TOP, "provisioning", "authorized-key")
 
@@ -183,16 +183,11 @@ def test_the_line_for_a_key_is_refused_where_it_could_mean_more(lab, tmp_path):
 
 def test_a_refusal_is_logged_for_the_operator(lab):
     """To syslog: standard error is the client's."""
-    devices = processes.make_directory(os.path.join(lab.directory, "dev"))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
-        log.bind(os.path.join(devices, "log"))
-        os.chmod(os.path.join(devices, "log"), 0o666)
-        log.settimeout(60)
-        enter = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', devices]
-        asked = os.path.join(processes.BIN, "cofferctl"), "--config", lab.box.config, "ssh-serve", "main", "--allow", "put"
-        env = lab.box.environment(SSH_ORIGINAL_COMMAND="barman delete main oldest \x1b[2J", SSH_CONNECTION="192.0.2.7 50000 192.0.2.1 22")
-        done = processes.run(enter + processes.AS_USER + list(asked), check=False, env=env)
-        told = log.recv(65536).decode()
+    asked = os.path.join(processes.BIN, "cofferctl"), "--config", lab.box.config, "ssh-serve", "main", "--allow", "put"
+    env = lab.box.environment(SSH_ORIGINAL_COMMAND="barman delete main oldest \x1b[2J", SSH_CONNECTION="192.0.2.7 50000 192.0.2.1 22")
+    with SystemLog(os.path.join(lab.directory, "dev")) as log:
+        done = processes.run(log.enter + processes.AS_USER + list(asked), check=False, env=env)
+        told = log.next()
     assert done.returncode == 126
     assert "coffer-ssh-serve" in told
     assert "server main: refused to 192.0.2.7: " in told
