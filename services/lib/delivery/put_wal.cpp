@@ -188,29 +188,32 @@ class Delivery {
     }
 
     PutOutcome settle(ByteSpan plain) {
-        std::optional<Path> same;
-        for (int moved = 0;;) {
-            const auto gone = [&](const Path& held) { return !is_there(held) && ++moved < 5; };
-            bool again = false;
-            same.reset();
+        for (int attempt = 0; attempt < 5; ++attempt) {
+            std::optional<Path> same;
+            bool moved = false;
             for (const Path& held : places()) {
                 if (!is_there(held)) continue;
-                try {
-                    const OtherCopy found = wal::compare_with_held(held, name_, plain, known_);
-                    if (found == OtherCopy::different) return keep_aside(held, plain);
-                    if (found == OtherCopy::damaged) require_replaced(held);
-                    if (found == OtherCopy::same) make_sure_of(held);
-                    if (found == OtherCopy::same) same = held;
-                } catch (const Error&) {
-                    again = gone(held);  // archived meanwhile
-                    if (!again) throw;
-                    break;
-                }
+                const auto found = compare(held, plain);
+                if (!found) moved = true;
+                if (found == OtherCopy::different) return keep_aside(held, plain);
+                if (found == OtherCopy::damaged) require_replaced(held);
+                if (found == OtherCopy::same) same = held;
             }
-            if (!again) break;
+            if (!moved) return same ? PutOutcome{Result::held, name_, *same, {}} : store();
         }
-        if (same) return {Result::held, name_, *same, {}};
-        return store();
+        throw Error(ErrorCode::busy, "files of this name come and go", name_, "send it again");
+    }
+
+    // nullopt when it has gone, into the archive most likely.
+    std::optional<OtherCopy> compare(const Path& held, ByteSpan plain) const {
+        try {
+            const OtherCopy found = wal::compare_with_held(held, name_, plain, known_);
+            if (found == OtherCopy::same) make_sure_of(held);
+            return found;
+        } catch (const Error&) {
+            if (is_there(held)) throw;
+            return std::nullopt;
+        }
     }
 
     // A damaged file of the archive goes when the archiver has this one. One that lies in the way is not ours.
