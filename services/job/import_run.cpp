@@ -1,8 +1,6 @@
 #include "services/job/import_run.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/log.h"
+#include "lib/base/owner.h"
 #include "lib/bus/bus.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/config/catalogue_version.h"
@@ -21,20 +20,6 @@
 
 namespace coffer::job {
 namespace {
-
-// What root made could not be read by the services. A server that is new has no directory of its own yet.
-void become_owner_of(Path directory) {
-    if (::geteuid() != 0) return;
-    struct stat status {};
-    while (::stat(directory.c_str(), &status) != 0 && directory.has_relative_path())
-        directory = directory.parent_path();
-    if (status.st_uid == 0) return;
-    const passwd* user = ::getpwuid(status.st_uid);
-    const bool groups =
-        user != nullptr ? ::initgroups(user->pw_name, status.st_gid) == 0 : ::setgroups(0, nullptr) == 0;
-    if (!groups || ::setgid(status.st_gid) != 0 || ::setuid(status.st_uid) != 0)
-        throw Error::from_errno(errno, "cannot become the owner of the catalogue", directory.string());
-}
 
 bus::Target archived_server(const std::string& server) {
     return {"org.pgcoffer.Archiver1", bus::encode_path("/org/pgcoffer/Archiver1/server", server).value,

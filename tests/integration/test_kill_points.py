@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from lib import judge, processes, waiting
+from lib import judge, parcels, processes, waiting
 from lib.box import Box
 from lib.damage import flip
 from lib.ledger import Ledger
@@ -138,6 +138,17 @@ class World:
         # A half restored directory must not start as if it were whole; after the last step it is whole.
         assert kill_point.endswith(".done") or not can_start(Postgres(target))
         shutil.rmtree(target)
+
+    def in_put(self, kill_point):
+        """A segment that only its archive_command brings; one that was not told that all is well sends it again."""
+        self.box.streamer.stop()
+        segment = self.end_segment()
+        with open(os.path.join(self.primary.data, "pg_wal", segment), "rb") as file:
+            stream = parcels.parcel(segment, file.read())
+        assert parcels.put(self.box, stream, COFFER_KILL_POINT=kill_point).returncode == -signal.SIGKILL
+        again = parcels.put(self.box, stream)
+        assert again.returncode == 0, again.stderr
+        self.box.wait_archived("main", segment)
 
     def damage_all_kinds(self):
         """A segment, and a file of the newest image, which the oldest has on bytes of its own."""
@@ -275,6 +286,7 @@ SCENARIOS = {
     "job.backup.": lambda w, name: w.in_backup(name),
     "job.restore.surplus": lambda w, name: w.in_delta_restore(name),
     "job.restore.": lambda w, name: w.in_restore(name),
+    "put.wal.": lambda w, name: w.in_put(name),
     "scheduler.": lambda w, name: w.in_scheduler(name),
 }
 # They need a switch of timeline: tests of their own below. Or another box: test_export.py takes those names.

@@ -10,7 +10,7 @@ run_packages=(dbus-daemon postgresql python3 python3-psycopg2 util-linux)
 test_packages=(
     "${build_packages[@]}" "${run_packages[@]}"
     cpputest clang clang-format libclang-rt-dev shellcheck python3-pytest python3-pytest-xdist python3-dbus
-    mmdebstrap debian-archive-keyring barman btrfs-progs xfsprogs e2fsprogs zstd
+    mmdebstrap debian-archive-keyring barman barman-cli btrfs-progs xfsprogs e2fsprogs zstd
     systemd-container openssh-server openssh-client rsync iproute2
 )
 

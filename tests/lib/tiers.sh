@@ -60,7 +60,7 @@ check_shell() {
     local scripts
     mapfile -t scripts < <({
         tree '.*\.sh'
-        grep -lsrE '^#!/(usr/)?bin/(env )?(ba)?sh' ./tests ./tools ./image ./.ci
+        grep -lsrE '^#!/(usr/)?bin/(env )?(ba)?sh' ./tests ./tools ./provisioning ./image ./.ci
     } | sort -u)
     shellcheck --external-sources --severity=warning "${scripts[@]}"
 }

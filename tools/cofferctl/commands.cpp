@@ -2,10 +2,27 @@
 
 namespace coffer::cofferctl {
 
-// For help only: main() hands the call over before the command line is built.
+namespace {
+
+// For help only: cofferctl hands these calls over before the command line is built.
+Command handed_over(std::string_view name, std::string_view description) {
+    return {name, {}, description, "ARGUMENTS", 0, 0, {}, [](Context&, const Arguments&) {
+                throw Error(ErrorCode::refused, "this is done by cofferctl itself", {}, "call cofferctl");
+            }};
+}
+
+}  // namespace
+
 Command get_wal_command() {
-    return {"get-wal", {}, "give a WAL file to a recovering server", "ARGUMENTS", 0,
-            0,         {}, [](Context&, const Arguments&) {}};
+    return handed_over("get-wal", "give a WAL file to a recovering server");
+}
+
+Command put_wal_command() {
+    return handed_over("put-wal", "take a WAL file from an archive_command");
+}
+
+Command ssh_serve_command() {
+    return handed_over("ssh-serve", "the forced command of a database host's key");
 }
 
 const std::vector<Command>& all_commands() {
@@ -32,6 +49,8 @@ const std::vector<Command>& all_commands() {
                                                expire_command(),
                                                why_command(),
                                                get_wal_command(),
+                                               put_wal_command(),
+                                               ssh_serve_command(),
                                                switch_wal_command(),
                                                replication_status_command(),
                                                diagnose_command()};

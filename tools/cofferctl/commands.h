@@ -34,6 +34,8 @@ Command keep_command();
 Command expire_command();
 Command why_command();
 Command get_wal_command();
+Command put_wal_command();
+Command ssh_serve_command();
 Command switch_wal_command();
 Command replication_status_command();
 Command diagnose_command();

@@ -34,7 +34,7 @@ constexpr const char* usage_text =
     "  -p, --peek COUNT            only print up to COUNT names that are held from WAL on\n"
     "  -z, --gzip; -j, --bzip2     compress what is given\n"
     "      --keep-compression      give the bytes as they are stored\n"
-    "  -t, --test                  check the call only\n";
+    "  -t, --test                  only say whether WAL would be given; WAL may be left out\n";
 
 struct Request {
     std::string server;
@@ -108,13 +108,15 @@ std::optional<Request> parse(int argc, char** argv, int& status) {
                 return std::nullopt;
         }
     }
-    if (argc - optind != 2 || (!request.directory.empty() && !request.file.empty())) {
+    // With --test Barman's clients give a name that is none.
+    const int given = argc - optind;
+    if (!(given == 2 || (given == 1 && request.test)) || (!request.directory.empty() && !request.file.empty())) {
         std::fputs(usage_text, stderr);
         status = 2;
         return std::nullopt;
     }
     request.server = argv[optind];
-    request.name = argv[optind + 1];
+    if (given == 2) request.name = argv[optind + 1];
     return request;
 }
 
@@ -187,12 +189,16 @@ void refuse_absent_archive(const config::Server& server) {
 
 int serve(Request request, const config::Server& server, Output& out) {
     using wal::FileKind;
+    if (request.test) {
+        refuse_absent_archive(server);
+        std::printf("Ready to retrieve WAL files from the server %s\n", server.name.c_str());
+        return 0;
+    }
     const FileKind kind = wal::kind_of(request.name);
-    if (kind != FileKind::segment && kind != FileKind::history && kind != FileKind::backup_label) {
+    if (kind == FileKind::unknown || kind == FileKind::temporary) {
         out.error("'" + request.name + "' is not a valid wal file name");
         return bad_request;
     }
-    if (request.test) return 0;
     if (request.peek > 0) {
         for (const auto& name :
              wal::names_held_from(server, request.name, request.peek, request.options.allow_partial)) {

@@ -4,15 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "lib/base/log.h"
 #include "lib/wal/archive_ready.h"
-#include "lib/wal/page_header.h"
+#include "lib/wal/other_copy.h"
 #include "lib/wal/proof.h"
 #include "lib/wal/quarantine.h"
 
@@ -40,37 +38,6 @@ std::string decompressed(const SourceFile& source, Turn& turn) {
     };
     decompress(source.bytes(), take, source.path());
     return plain;
-}
-
-enum class Comparison { same, different, damaged };
-
-// The archived file against the plain bytes of the new one. front gets the archived one's first bytes.
-Comparison compare(const Path& archived, ByteSpan plain, std::vector<std::byte>& front) {
-    std::size_t at = 0;
-    bool same = true;
-    try {
-        decompress_file(archived, [&](ByteSpan piece) {
-            const std::size_t more = std::min(piece.size(), long_header_size - front.size());
-            front.insert(front.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(more));
-            same = same && piece.size() <= plain.size() - at &&
-                   std::memcmp(piece.data(), plain.data() + at, piece.size()) == 0;
-            if (same) at += piece.size();
-        });
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::corrupt) throw;
-        return Comparison::damaged;
-    }
-    return same && at == plain.size() ? Comparison::same : Comparison::different;
-}
-
-// Is it a broken copy of the same segment? With a proof that tells. Without one it must at least say of itself that it
-// is of the same system and size: what does not (another cluster's under the same name, or one that was encrypted) may
-// be good.
-bool is_damaged(const Path& archived, ByteSpan front, const SegmentIdentity& arrived, const KnownSystem& known) {
-    const auto itself = identify_segment(front);
-    const bool same_origin =
-        itself && itself->system_identifier == arrived.system_identifier && itself->size == arrived.size;
-    return (same_origin || kept_proof(archived)) && !is_sound(archived, arrived.size, known);
 }
 
 StoreOutcome outcome_of(const Path& source, StoreResult result, std::string reason = {}) {
@@ -156,23 +123,16 @@ void WalArchive::prepare(SourceFile& source, std::unique_lock<std::mutex>& turn,
 // Opens the archived file when it holds the same bytes; nothing happens when there is none; false when that settled it.
 bool WalArchive::compare_with_archived(Ready& ready, ByteSpan plain) {
     if (!std::filesystem::exists(ready.target)) return true;
-    std::vector<std::byte> front;
-    Comparison found = compare(ready.target, plain, front);
-    // Where nothing is compressed nothing else tells that bytes have changed since. The new one is known to be good.
-    const auto segment = kind_of(ready.source.name()) == FileKind::segment ? identify_segment(plain) : std::nullopt;
-    if (found == Comparison::different && segment && is_damaged(ready.target, front, *segment, known_system())) {
-        found = Comparison::damaged;
-    }
-    switch (found) {
-        case Comparison::same:
+    switch (compare_with_held(ready.target, ready.source.name(), plain, known_system())) {
+        case OtherCopy::same:
             ready.fd = files().open(ready.target, O_RDONLY);
             ready.line = describe_archived(ready.target).value();
             return true;
-        case Comparison::different:
+        case OtherCopy::different:
             ready.done(set_aside(ready.source, StoreResult::conflict,
                                  "has other bytes than the file of this name in the archive"));
             return false;
-        case Comparison::damaged:
+        case OtherCopy::damaged:
             break;
     }
     log_error("server {}: archived {} is damaged; a good copy has arrived and takes its place", server_.name,

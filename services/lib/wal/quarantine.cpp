@@ -1,9 +1,11 @@
 #include "lib/wal/quarantine.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <vector>
 
@@ -57,12 +59,12 @@ void move_durably(const Path& from, const Path& to) {
     files().unlink(from);
 }
 
-Path free_name(const config::Server& server, const Path& source, QuarantineKind kind, const Clock& clock) {
+Path free_name(const config::Server& server, const std::string& name, QuarantineKind kind, const Clock& clock) {
     const char* const suffix = kind == QuarantineKind::duplicate ? "duplicate"
                                : kind == QuarantineKind::damaged ? "damaged"
                                                                  : "unknown";
     const auto seconds = std::chrono::floor<std::chrono::seconds>(clock.now());
-    const std::string stem = fmt::format("{}.{:%Y%m%dT%H%M%S}Z", source.filename().string(), seconds);
+    const std::string stem = fmt::format("{}.{:%Y%m%dT%H%M%S}Z", name, seconds);
     Path target = server.errors_directory / fmt::format("{}.{}", stem, suffix);
     for (int n = 1; std::filesystem::exists(std::filesystem::symlink_status(target)); ++n) {
         target = server.errors_directory / fmt::format("{}.{}.{}", stem, n, suffix);
@@ -87,10 +89,18 @@ void note_reason(const config::Server& server, const Path& target, const std::st
 
 Path quarantine(const config::Server& server, const Path& source, QuarantineKind kind, const std::string& reason,
                 const Clock& clock) {
+    return quarantine_as(server, source, source.filename().string(), kind, reason, clock);
+}
+
+Path quarantine_as(const config::Server& server, const Path& source, const std::string& name, QuarantineKind kind,
+                   const std::string& reason, const Clock& clock) {
     static std::mutex one_at_a_time;  // two workers must not find the same name free
     const std::lock_guard lock(one_at_a_time);
     make_directories_durably(server.errors_directory);
-    const Path target = free_name(server, source, kind, clock);
+    const UniqueFd directory = files().open(server.errors_directory, O_RDONLY | O_DIRECTORY);
+    while (::flock(directory.get(), LOCK_EX) != 0 && errno == EINTR) {  // nor two processes
+    }
+    const Path target = free_name(server, name, kind, clock);
     move_durably(source, target);
     kill_point("archiver.error.moved");
     note_reason(server, target, reason);

@@ -17,6 +17,9 @@ enum class QuarantineKind { duplicate, unknown, damaged };
 // Moves the file durably, across file systems too; returns where it is. The source stays when it throws.
 Path quarantine(const config::Server& server, const Path& source, QuarantineKind kind, const std::string& reason,
                 const Clock& clock);
+// The same for a file that has another name than the WAL it holds.
+Path quarantine_as(const config::Server& server, const Path& source, const std::string& name, QuarantineKind kind,
+                   const std::string& reason, const Clock& clock);
 // Files in errors/; 0 when there is no such directory.
 std::uint64_t count_errors(const config::Server& server);
 

@@ -139,7 +139,8 @@ void serve_file(const HeldFile& file, const ServeOptions& options, int fd, const
         written += bytes.size();
         files().append(fd, bytes, destination);
     };
-    if (options.keep_compression && !stored_plain(file.path)) {
+    // An unfinished one has its full size only when it is unpacked.
+    if (options.keep_compression && !is_partial(file.place) && !stored_plain(file.path)) {
         SegmentSink segment(file, options, [](ByteSpan) {});
         decompress_file(file.path, [&](ByteSpan bytes) { segment.take(bytes); });
         segment.end();

@@ -56,6 +56,30 @@ TEST(CofferctlGetWal, KeepsBarmansStatusElsewhere) {
     LONGS_EQUAL(2, call({"main"}));
 }
 
+// Barman's clients ask so whether all is well.
+TEST(CofferctlGetWal, TestsTheCallWhateverTheName) {
+    LONGS_EQUAL(0, call({"--test", "main", "dummy_wal_name"}));
+    LONGS_EQUAL(0, call({"-t", "main"}));
+    LONGS_EQUAL(1, call({"-t", "other", "dummy_wal_name"}));
+    std::filesystem::remove_all(home / "box/main/wals");
+    LONGS_EQUAL(126, call({"-t", "main"}));
+}
+
+// What a server archives of the old timeline when it is promoted.
+TEST(CofferctlGetWal, GivesAPartialFileByItsOwnName) {
+    test::WalBuilder wal;
+    wal.filler(100000);
+    const wal::Segment segment{1, 5};
+    const std::string name = segment.name(wal.options().size) + ".partial";
+    LONGS_EQUAL(1, call({"-o", home.string(), "main", name}));
+    const Path folder = home / "box/main/wals/0000000100000000";
+    std::filesystem::create_directories(folder);
+    write_file_durably(folder / name, wal.segment(5));
+    LONGS_EQUAL(0, call({"-o", home.string(), "main", name}));
+    CHECK(read_file(home / name).value() == wal.segment(5));
+    LONGS_EQUAL(1, call({"-o", home.string(), "main", segment.name(wal.options().size)}));
+}
+
 // The streamer gives it its name at its next start; a recovery may be sooner.
 TEST(CofferctlGetWal, ServesAWholeSegmentThatLacksItsNameOnly) {
     test::WalBuilder wal;

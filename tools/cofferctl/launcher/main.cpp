@@ -1,4 +1,5 @@
-// cofferctl: does what only reads the catalogue, and starts coffer-cli for everything else.
+// cofferctl (or barman, by a link of that name): does what only reads the catalogue, and becomes coffer-put-wal or
+// coffer-cli for everything else.
 //
 // A recovery calls get-wal once for each segment, and most of what such a call took was the loading of libraries that
 // it never uses (libpq's for LDAP and Kerberos alone took longer than reading the segment, or than listing a thousand
@@ -12,10 +13,12 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tools/cofferctl/command_line.h"
 #include "tools/cofferctl/commands.h"
 #include "tools/cofferctl/get_wal.h"
+#include "tools/cofferctl/ssh_serve.h"
 
 namespace {
 
@@ -64,26 +67,58 @@ bool only_reads(std::string_view name) {
 }
 
 // Installed (…/bin/cofferctl, …/libexec/coffer/coffer-cli) or built (side by side).
-int start_command_line(char** argv) {
+int become(const char* name, char* const* argv) {
     char self[PATH_MAX];
     const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self);
     if (length > 0 && length < static_cast<ssize_t>(sizeof self)) {
         const Path folder = Path(std::string(self, static_cast<std::size_t>(length))).parent_path();
-        for (const Path& program : {folder.parent_path() / "libexec/coffer/coffer-cli", folder / "coffer-cli"}) {
+        for (const Path& program : {folder.parent_path() / "libexec/coffer" / name, folder / name}) {
             ::execv(program.c_str(), argv);
             if (errno != ENOENT && errno != ENOTDIR) break;
         }
     }
-    std::fprintf(stderr, "ERROR: cannot start coffer-cli (%s)\nHINT: reinstall Coffer\n", std::strerror(errno));
+    std::fprintf(stderr, "ERROR: cannot start %s (%s)\nHINT: reinstall Coffer\n", name, std::strerror(errno));
     return 1;
+}
+
+int put_wal(const Call& call, int argc, char** argv) {
+    std::string config = "--config", json = "--json";
+    std::vector<char*> words{argv[0]};
+    std::string file = call.config ? call.config->string() : "";
+    if (call.config) words.insert(words.end(), {config.data(), file.data()});
+    if (call.json) words.push_back(json.data());
+    words.insert(words.end(), argv + call.at + 1, argv + argc);
+    words.push_back(nullptr);
+    return become("coffer-put-wal", words.data());
+}
+
+int run(int argc, char** argv);
+
+// The call that a host may make by its key takes the place of this one.
+int serve_ssh(const Call& call, int argc, char** argv) {
+    std::vector<std::string> allowed;
+    const int status = ssh_serve(argc - call.at, argv + call.at, allowed);
+    if (allowed.empty()) return status;
+    if (call.config) allowed.insert(allowed.begin(), {"--config", call.config->string()});
+    std::vector<char*> words{argv[0]};
+    for (std::string& word : allowed) words.push_back(word.data());
+    const auto count = static_cast<int>(words.size());
+    words.push_back(nullptr);
+    return run(count, words.data());
+}
+
+int run(int argc, char** argv) {
+    const Call call = find_command(argc, argv);
+    const std::string_view command = call.at > 0 ? argv[call.at] : "";
+    if (command == "get-wal") return get_wal(argc - call.at, argv + call.at, call.config, call.json);
+    if (command == "put-wal") return put_wal(call, argc, argv);
+    if (command == "ssh-serve") return serve_ssh(call, argc, argv);
+    if (only_reads(command)) return run_command_line(argc, argv, reading_commands());
+    return become("coffer-cli", argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const Call call = find_command(argc, argv);
-    const std::string_view command = call.at > 0 ? argv[call.at] : "";
-    if (command == "get-wal") return get_wal(argc - call.at, argv + call.at, call.config, call.json);
-    if (only_reads(command)) return run_command_line(argc, argv, reading_commands());
-    return start_command_line(argv);
+    return run(argc, argv);
 }

@@ -103,6 +103,14 @@ TEST(ServeWal, AnUnfinishedSegmentIsGivenOnlyWhenAskedForAndAtFullSize) {
     CHECK(got.find_first_not_of('\0', 30000) == std::string::npos);
 }
 
+TEST(ServeWal, AnUnfinishedSegmentIsUnpackedEvenWhereOthersAreGivenAsTheyAreStored) {
+    archive(4, whole(4).substr(0, 30000), Codec::zstd);
+    const Path folder = home / "wals/0000000100000000";
+    std::filesystem::rename(folder / name(4), folder / (name(4) + ".partial"));
+    CHECK(serve_to_file(server, name(4), {.allow_partial = true, .keep_compression = true}, home / "out/a"));
+    CHECK(read_file(home / "out/a") == whole(4).substr(0, 30000) + std::string(size - 30000, '\0'));
+}
+
 TEST(ServeWal, ADamagedFileIsNeverDelivered) {
     archive(1, segment_bytes(1, 500000));
     archive(2, whole(2), Codec::zstd);
