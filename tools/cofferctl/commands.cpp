@@ -8,6 +8,17 @@ Command get_wal_command() {
             0,         {}, [](Context&, const Arguments&) {}};
 }
 
+Command serve_wal_command() {
+    return {"serve-wal",
+            {},
+            "answer requests for WAL files on standard input",
+            "ARGUMENTS",
+            0,
+            0,
+            {},
+            [](Context&, const Arguments&) {}};
+}
+
 const std::vector<Command>& all_commands() {
     static const std::vector<Command> commands{list_servers_command(),
                                                show_servers_command(),
@@ -32,6 +43,7 @@ const std::vector<Command>& all_commands() {
                                                expire_command(),
                                                why_command(),
                                                get_wal_command(),
+                                               serve_wal_command(),
                                                switch_wal_command(),
                                                replication_status_command(),
                                                diagnose_command()};

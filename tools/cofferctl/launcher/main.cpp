@@ -16,6 +16,7 @@
 #include "tools/cofferctl/command_line.h"
 #include "tools/cofferctl/commands.h"
 #include "tools/cofferctl/get_wal.h"
+#include "tools/cofferctl/serve_wal.h"
 
 namespace {
 
@@ -84,6 +85,7 @@ int main(int argc, char** argv) {
     const Call call = find_command(argc, argv);
     const std::string_view command = call.at > 0 ? argv[call.at] : "";
     if (command == "get-wal") return get_wal(argc - call.at, argv + call.at, call.config, call.json);
+    if (command == "serve-wal") return serve_wal(argc - call.at, argv + call.at, call.config);
     if (only_reads(command)) return run_command_line(argc, argv, reading_commands());
     return start_command_line(argv);
 }
