@@ -266,14 +266,12 @@ void ReadAhead::on_reply(const Reply& reply) {
 }
 
 void ReadAhead::keep(const std::string& name) {
-    struct stat status {};
-    if (::fstat(file_->fd(), &status) != 0) throw Error::from_errno(errno, "cannot look at file", name);
     file_->move_to(spool_.file(name));
+    const HandOver told = hand_over_of(file_->fd());  // as it is under its name
     if (is_segment(name)) segment_size_ = file_->size();
     file_.reset();
     const bool for_caller = asked_.front().for_caller;
     asked_.pop_front();
-    const HandOver told{status.st_ino, static_cast<std::uint64_t>(status.st_size)};
     // What was fetched for a caller may be an unfinished segment, which is another one when it is asked for again.
     ready_[name] = {told, !for_caller, false};
     answer(name, format(told), &told);
@@ -369,6 +367,9 @@ void start_read_ahead(const Spool& spool, const Box& box, unsigned ahead, Unique
     try {
         stand_alone(spool);
         close_all_but(lock.get(), listener.get());
+        const std::string number = std::to_string(::getpid()) + "\n";
+        (void)!::ftruncate(lock.get(), 0);
+        (void)!::pwrite(lock.get(), number.data(), number.size(), 0);
         ReadAhead(spool, box, ahead, listener.get(), data).run();
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());

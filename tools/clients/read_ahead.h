@@ -2,10 +2,11 @@
 // The process that stays in front of a recovery: it keeps one ssh connection and the next few segments.
 //
 // A call that finds none starts it (fork, session of its own, no descriptor of the caller's). It answers one kind of
-// question on its socket, a `get` line of lib/wal/wire.h without `zstd`, by one line: `ready INODE SIZE` (the file lies
-// in the spool under its name, and is the caller's), or what the box said: `absent NAME`, `error NAME KIND TEXT`. From
-// each segment that is asked for it reads on from there; other timelines and earlier names are a new place to read on
-// from. Only whole segments are read ahead, the unfinished one never, for it would be old when it is asked for.
+// question on its socket, a `get` line of lib/wal/wire.h without `zstd`, by one line: `ready INODE SIZE CHANGED` (the
+// file lies in the spool under its name, and is the caller's), or what the box said: `absent NAME`, `error NAME KIND
+// TEXT`. From each segment that is asked for it reads on from there; other timelines and earlier names are a new place
+// to read on from. Only whole segments are read ahead, the unfinished one never, for it would be old when it is asked
+// for.
 //
 // It ends when nobody asked for a minute, when the server that it was started under ends, when that server has left
 // recovery, or when the box turns out to know no serve-wal; then nothing of it stays. All of it is one thread that

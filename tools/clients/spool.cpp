@@ -154,14 +154,26 @@ bool Spool::is_barman() const noexcept {
     return ::stat(file("barman").c_str(), &status) == 0 && ::time(nullptr) - status.st_mtime < barman_seconds;
 }
 
+HandOver hand_over_of(int fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) != 0) throw Error::from_errno(errno, "cannot look at file", {});
+    constexpr std::int64_t nanoseconds = 1000000000;
+    return {status.st_ino, static_cast<std::uint64_t>(status.st_size),
+            status.st_ctim.tv_sec * nanoseconds + status.st_ctim.tv_nsec};
+}
+
 std::string format(const HandOver& ready) {
-    return "ready " + std::to_string(ready.inode) + " " + std::to_string(ready.size) + "\n";
+    return "ready " + std::to_string(ready.inode) + " " + std::to_string(ready.size) + " " +
+           std::to_string(ready.changed) + "\n";
 }
 
 std::optional<HandOver> parse_hand_over(const std::string& line) {
     HandOver ready;
     int end = 0;
-    if (std::sscanf(line.c_str(), "ready %" SCNu64 " %" SCNu64 "%n", &ready.inode, &ready.size, &end) != 2) return {};
+    if (std::sscanf(line.c_str(), "ready %" SCNu64 " %" SCNu64 " %" SCNd64 "%n", &ready.inode, &ready.size,
+                    &ready.changed, &end) != 3) {
+        return {};
+    }
     return static_cast<std::size_t>(end) == line.size() ? std::optional(ready) : std::nullopt;
 }
 

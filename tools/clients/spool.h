@@ -7,7 +7,7 @@
 // killed one left is removed by its successor. Whatever goes wrong here is no error of the call, which then fetches by
 // itself.
 //
-//     lock     flock'ed by the resident process       sock   its socket
+//     lock     flock'ed by the resident process, whose number is in it       sock   its socket
 //     NAME     received and checked                   .…     on its way in
 //     barman   the box was found to know no serve-wal; looked at again after ten minutes
 //     log      what the resident process had to say
@@ -55,8 +55,11 @@ class Spool {
 struct HandOver {
     std::uint64_t inode = 0;
     std::uint64_t size = 0;
+    std::int64_t changed = 0;  // nanoseconds: whoever writes into it changes this too
     friend bool operator==(const HandOver&, const HandOver&) = default;
 };
+// Of an open file. Throws io.
+HandOver hand_over_of(int fd);
 std::string format(const HandOver& ready);
 std::optional<HandOver> parse_hand_over(const std::string& line);
 

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,12 +37,6 @@ std::string line_from(int fd) {
     return {};
 }
 
-bool is_what_was_told(int fd, const HandOver& told) {
-    struct stat status {};
-    return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-           HandOver{status.st_ino, static_cast<std::uint64_t>(status.st_size)} == told;
-}
-
 // To another file system.
 void copy(int from, std::uint64_t size, const Path& destination) {
     const Path temporary = temporary_beside(destination);
@@ -67,7 +60,7 @@ void copy(int from, std::uint64_t size, const Path& destination) {
 bool take(const Spool& spool, const std::string& name, const HandOver& told, const Path& destination) {
     const Path path = spool.file(name);
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd || !is_what_was_told(fd.get(), told)) return false;
+    if (!fd || hand_over_of(fd.get()) != told) return false;
     if (::rename(path.c_str(), destination.c_str()) == 0) return true;
     if (errno != EXDEV) throw Error::from_errno(errno, "cannot move the file to", destination.string());
     copy(fd.get(), told.size, destination);
