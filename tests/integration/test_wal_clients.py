@@ -81,6 +81,44 @@ def test_the_clients_need_no_library(program):
     assert "not a dynamic executable" in told.stderr + told.stdout
 
 
+def test_the_package_holds_programs_that_run(scene):
+    made = os.path.join(scene.directory, "package")
+    package = processes.run([os.path.join(processes.TOP, "tools", "client-package"), processes.BIN, made]).stdout.strip()
+    assert os.listdir(made) == [os.path.basename(package)]
+    assert processes.run(["dpkg-deb", "-f", package, "Depends"]).stdout.strip() == "openssh-client"
+    root = os.path.join(made, "root")
+    processes.run(["dpkg-deb", "-x", package, root])
+    for program in ("coffer-wal-restore", "coffer-wal-archive"):
+        # In a root that holds nothing else, not even a loader.
+        told = processes.run(["chroot", root, f"/usr/bin/{program}", "--version"]).stdout
+        assert told == f"{program} {processes.run(['dpkg-deb', '-f', package, 'Version']).stdout}"
+
+
+def test_serve_wal_answers_what_it_can_and_ends_with_its_input(scene):
+    def say(text, *options):
+        argv = [os.path.join(processes.BIN, "cofferctl"), "-c", scene.box.config, "serve-wal", *options]
+        return subprocess.run(processes.AS_USER + argv, input=text, capture_output=True, timeout=60,
+                              env=processes.environment())
+
+    names = scene.names
+    done = say(f"hello 1\npeek 3 {names[0]}\nnonsense\nget ../../etc/passwd\n".encode(), "main")
+    lines = done.stdout.decode().splitlines()
+    assert lines[:5] == ["coffer-wal 1", *[f"name {name}" for name in names[:3]], "done"]
+    assert [line.split()[:3] for line in lines[5:]] == [["error", "-", "request"], ["error", "../../etc/passwd", "request"]]
+    assert done.returncode == 0
+    done = say(b"x" * 5000, "main")
+    assert done.returncode == 2 and done.stdout.startswith(b"error - request a line is too long")
+    done = say(b"hello 1\n", "unknown")
+    assert done.returncode == 1 and done.stdout.startswith(b"error - failed") and b"unknown" in done.stderr
+    assert say(b"").returncode == 2
+
+
+def test_serve_wal_ends_when_nobody_asks(scene):
+    argv = [os.path.join(processes.BIN, "cofferctl"), "-c", scene.box.config, "serve-wal", "--idle", "1", "main"]
+    with subprocess.Popen(processes.AS_USER + argv, stdin=subprocess.PIPE, env=processes.environment()) as quiet:
+        assert quiet.wait(timeout=60) == 0
+
+
 def test_one_segment_is_fetched_whole(scene, host, target):
     done = host.restore(scene.names[0], target)
     assert done.returncode == 0, done.stderr

@@ -266,6 +266,8 @@ void ReadAhead::on_reply(const Reply& reply) {
 }
 
 void ReadAhead::keep(const std::string& name) {
+    // PostgreSQL syncs every file that was restored before it reads it: let the disk begin now, which nobody waits for.
+    (void)::sync_file_range(file_->fd(), 0, 0, SYNC_FILE_RANGE_WRITE);
     file_->move_to(spool_.file(name));
     const HandOver told = hand_over_of(file_->fd());  // as it is under its name
     if (is_segment(name)) segment_size_ = file_->size();
