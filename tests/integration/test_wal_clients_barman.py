@@ -142,6 +142,8 @@ def test_a_segment_is_given_to_a_coffer(barmans, target):
     box = Box(os.path.join(barmans.directory, "box"))
     box.add_server("main", Postgres(os.path.join(barmans.directory, "none")), streaming_archiver="off", archiver="on",
                    slot_name=None, create_slot=None)
+    box.start("archiver")  # which makes the directories
+    box.stop()
     host = WalHost(os.path.join(barmans.directory, "coffers"), box.config)
     name = barmans.names[0]
     for _ in range(2):
@@ -151,7 +153,7 @@ def test_a_segment_is_given_to_a_coffer(barmans, target):
     other = processes.make_directory(os.path.join(barmans.directory, "other"))
     processes.run_as_user(["cp", os.path.join(barmans.source, name), other])
     with open(os.path.join(other, name), "r+b") as file:
-        file.seek(1 << 20)
+        file.seek((15 << 20) + 5000)  # in the padding behind the switch: sound, and not the same
         file.write(b"other bytes")
     assert host.archive(os.path.join(other, name)).returncode == 4
     assert digest(box.path("main", "incoming", name)) == digest(barmans.source, name)
