@@ -310,6 +310,51 @@ def test_two_recoveries_do_not_meet(scene, host, target):
     assert len(host.spools()) == 2
 
 
+@pytest.fixture
+def elsewhere():
+    """A destination on another file system than /var/tmp."""
+    folder = processes.make_directory(f"/dev/shm/coffer-{os.getpid()}")
+    assert os.stat(folder).st_dev != os.stat("/var/tmp").st_dev
+    yield os.path.join(folder, "RECOVERYXLOG")
+    shutil.rmtree(folder)
+
+
+def test_a_spool_on_another_file_system_does_too(scene, host, elsewhere):
+    for name in scene.names[:4]:
+        assert host.restore(name, elsewhere, "-p", AHEAD).returncode == 0
+        assert scene.same(name, elsewhere) and left_in(elsewhere) == ["RECOVERYXLOG"]
+    assert len(host.spools()) == 1
+
+
+def test_without_a_spool_directory_one_is_made_beside_the_destination(scene, host, elsewhere):
+    folder = os.path.join(os.path.dirname(elsewhere), ".coffer-wal-restore")
+    before = host.logins()
+    for name in scene.names[:4]:
+        assert host.restore(name, elsewhere, "-p", AHEAD, spool=False).returncode == 0
+        assert scene.same(name, elsewhere)
+    assert sorted(left_in(elsewhere)) == [".coffer-wal-restore", "RECOVERYXLOG"] and host.logins() == before + 1
+    (spool,) = os.listdir(folder)
+    with open(os.path.join(folder, spool, "lock"), encoding="ascii") as lock:
+        end(int(lock.read()))
+
+
+def test_a_call_that_is_killed_leaves_nothing(scene, host, target):
+    """As PostgreSQL does at its shutdown, in the middle of a file: the connection stands still."""
+    argv = host.words("coffer-wal-restore", "box", "main", scene.names[0], target)
+    slow = os.path.join(host.directory, "slow")
+    processes.make_directory(slow)
+    wrapper = os.path.join(slow, "ssh")
+    processes.write(wrapper, f"#!/bin/sh\n{host.programs}/ssh \"$@\" | (head -c 200; touch {slow}/begun; exec sleep 60)\n")
+    os.chmod(wrapper, 0o755)
+    environment = processes.environment(PATH=f"{slow}:/usr/bin:/bin")
+    with subprocess.Popen(processes.AS_USER + argv, env=environment, start_new_session=True) as call:
+        waiting.until(lambda: os.path.exists(f"{slow}/begun"), "the file has begun to come", 60)
+        os.killpg(call.pid, signal.SIGTERM)
+        assert call.wait(timeout=60) == -signal.SIGTERM
+    assert left_in(target) == []
+    shutil.rmtree(slow)
+
+
 def test_a_spool_that_others_can_write_is_not_used(scene, host, target):
     os.mkdir(host.spool, 0o777)
     os.chmod(host.spool, 0o777)

@@ -27,9 +27,9 @@ class WalHost:
     def words(self, program, *options):
         return [os.path.join(processes.BIN, program), "-U", self.user, "-c", self.config, *map(str, options)]
 
-    def restore(self, name, destination, *options, server="main", host="box", timeout=120):
-        """coffer-wal-restore, run once; the finished process."""
-        options = options + ("--spool-dir", self.spool) if "-p" in options else options
+    def restore(self, name, destination, *options, server="main", host="box", timeout=120, spool=True):
+        """coffer-wal-restore, run once; the finished process. spool: whether to name this host's."""
+        options = options + ("--spool-dir", self.spool) if spool and "-p" in options else options
         argv = self.words("coffer-wal-restore", *options, host, server, name, destination)
         return processes.run_as_user(argv, check=False, env=self.environment(), timeout=timeout)
 

@@ -15,6 +15,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "lib/base/error.h"
 #include "tools/clients/connection.h"
@@ -97,6 +98,7 @@ class ReadAhead : Replies {
     bool at_end_ = false;  // nothing more is held behind it, as of the last question
     bool is_barman_ = false;
     bool has_ended_ = false;  // the server
+    bool may_retry_ = false;
     Clock::time_point last_question_ = Clock::now(), last_look_ = last_question_, failed_{};
 };
 
@@ -174,6 +176,7 @@ void ReadAhead::went(const Caller& caller) {
 
 void ReadAhead::question(Caller& caller) {
     last_question_ = Clock::now();
+    may_retry_ = true;
     const Request request = *caller.request;
     if (is_segment(request.name)) move_to(request.name);
     const auto ready = ready_.find(request.name);
@@ -218,7 +221,9 @@ void ReadAhead::hear_box() {
 // All that was asked for is lost; who waits is told to see for himself.
 void ReadAhead::give_up(const Error& error) {
     std::fprintf(stderr, "%s\n", error.full_text().c_str());
-    failed_ = Clock::now();
+    // One that worked may be made anew at once, for each question once.
+    const bool may_retry = std::exchange(may_retry_, false) && connection_ && connection_->greeted();
+    failed_ = may_retry ? Clock::time_point{} : Clock::now();
     connection_.reset();
     file_.reset();
     asked_.clear();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -18,12 +19,16 @@ constexpr std::size_t unpacked_at_once = std::size_t{512} * 1024;
 }  // namespace
 
 ReceivedFile::ReceivedFile(Path temporary, std::string name) : path_(std::move(temporary)), name_(std::move(name)) {
+    // Without a name nothing stays of it when we are killed. Not every file system can do that.
+    fd_.reset(::open(path_.parent_path().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+    if (fd_) return;
     ::unlink(path_.c_str());
     fd_ = files().open(path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    has_name_ = true;
 }
 
 ReceivedFile::~ReceivedFile() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (has_name_) ::unlink(path_.c_str());
 }
 
 void ReceivedFile::refuse(const std::string& fault) const {
@@ -79,8 +84,16 @@ void ReceivedFile::finish_unchecked() {
 }
 
 void ReceivedFile::move_to(const Path& destination) {
+    if (!has_name_) {
+        ::unlink(path_.c_str());
+        const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
+        if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+            throw Error::from_errno(errno, "cannot give the file a name", path_.string());
+        }
+        has_name_ = true;
+    }
     files().rename(path_, destination);
-    path_.clear();
+    has_name_ = false;
 }
 
 }  // namespace coffer::clients

@@ -1,6 +1,6 @@
 #pragma once
-// One WAL file on its way in: unpacked and checked as it comes, under a temporary name, and given its own only when all
-// of it is here.
+// One WAL file on its way in: unpacked and checked as it comes, without a name (or under a temporary one, where the
+// file system cannot do that), and given its own only when all of it is here.
 //
 // Not synced: PostgreSQL syncs what its restore_command brought before it relies on it. Throws corrupt where the bytes
 // are not what the sender says, no_space, io. One thread.
@@ -45,6 +45,7 @@ class ReceivedFile {
     UniqueFd fd_;
     bool zstd_ = false;
     bool within_frame_ = false;
+    bool has_name_ = false;
     std::unique_ptr<ZSTD_DCtx, FreeContext> context_;
     std::array<std::byte, segment_front> front_{};
     std::size_t front_filled_ = 0;
