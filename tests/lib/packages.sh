@@ -11,7 +11,7 @@ test_packages=(
     "${build_packages[@]}" "${run_packages[@]}"
     cpputest clang clang-format libclang-rt-dev shellcheck python3-pytest python3-pytest-xdist python3-dbus
     mmdebstrap debian-archive-keyring barman barman-cli btrfs-progs xfsprogs e2fsprogs zstd
-    systemd-container openssh-server openssh-client rsync iproute2
+    systemd-container openssh-server openssh-client rsync iproute2 pgbackrest
 )
 
 # packages_missing NAME...: those that are not installed, one a line; false when there are none.

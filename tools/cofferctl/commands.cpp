@@ -25,6 +25,10 @@ Command ssh_serve_command() {
     return handed_over("ssh-serve", "the forced command of a database host's key");
 }
 
+Command serve_wal_command() {
+    return handed_over("serve-wal", "answer requests for WAL files on standard input");
+}
+
 const std::vector<Command>& all_commands() {
     static const std::vector<Command> commands{list_servers_command(),
                                                show_servers_command(),
@@ -51,6 +55,7 @@ const std::vector<Command>& all_commands() {
                                                get_wal_command(),
                                                put_wal_command(),
                                                ssh_serve_command(),
+                                               serve_wal_command(),
                                                switch_wal_command(),
                                                replication_status_command(),
                                                diagnose_command()};

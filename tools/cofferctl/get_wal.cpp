@@ -12,7 +12,7 @@
 #include "lib/config/catalogue_version.h"
 #include "lib/config/units.h"
 #include "lib/wal/holdings.h"
-#include "lib/wal/partial.h"
+#include "lib/wal/hole.h"
 #include "lib/wal/segment_name.h"
 #include "lib/wal/serve.h"
 #include "tools/cofferctl/output.h"
@@ -120,35 +120,6 @@ std::optional<Request> parse(int argc, char** argv, int& status) {
     return request;
 }
 
-// All of it is here: only its last rename was cut off, which the streamer does at its start.
-bool lacks_its_name_only(const wal::HeldFile& held) {
-    std::error_code error;
-    if (held.place != wal::Place::streaming_partial) return false;
-    const auto size = wal::SegmentSize::from_bytes(std::filesystem::file_size(held.path, error));
-    if (error || !size) return false;
-    const auto segment = wal::Segment::parse(held.name, *size);
-    return segment && wal::check_streamed_file(held.path, *segment, true, {*size, {}, 0, {}}).complete;
-}
-
-// Absent or unfinished, although what follows on its timeline is here: recovery must not take that for the end of the
-// log. Segments from before a timeline began are never on it, and PostgreSQL asks for them first on its way.
-void refuse_hole(const Request& request, const config::Server& server) {
-    if (!request.stop_at_hole || wal::kind_of(request.name) != wal::FileKind::segment) return;
-    const bool allow_partial = request.options.allow_partial;
-    const auto is_whole = [&] {
-        const auto held = wal::find_now(server, request.name, allow_partial);
-        return held && !wal::is_partial(held->place);
-    };
-    if (is_whole()) return;
-    const auto behind = wal::held_behind(server, request.name, allow_partial);
-    if (!behind || is_whole()) return;  // it may have come in between
-    const auto unfinished = wal::find_now(server, request.name, allow_partial);
-    if (unfinished && lacks_its_name_only(*unfinished)) return;
-    throw Error(ErrorCode::wal_gap,
-                "this WAL segment is missing, or partly held, although later ones are held (the next: " + *behind + ")",
-                request.name, "look for it on the server (pg_wal) or in errors/ and put it into incoming/");
-}
-
 int not_found(const Request& request, const config::Server& server, Output& out) {
     std::error_code error;
     const bool archive =
@@ -223,7 +194,7 @@ int serve(Request request, const config::Server& server, Output& out) {
         out.error(Error::from_errno(errno, "cannot write into directory", destination.parent_path().string()));
         return bad_request;
     }
-    refuse_hole(request, server);
+    if (request.stop_at_hole) wal::refuse_hole(server, request.name, request.options.allow_partial);
     if (wal::serve_to_file(server, request.name, request.options, destination)) return 0;
     return not_found(request, server, out);
 }

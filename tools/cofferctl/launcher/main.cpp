@@ -18,6 +18,7 @@
 #include "tools/cofferctl/command_line.h"
 #include "tools/cofferctl/commands.h"
 #include "tools/cofferctl/get_wal.h"
+#include "tools/cofferctl/serve_wal.h"
 #include "tools/cofferctl/ssh_serve.h"
 
 namespace {
@@ -111,6 +112,7 @@ int run(int argc, char** argv) {
     const Call call = find_command(argc, argv);
     const std::string_view command = call.at > 0 ? argv[call.at] : "";
     if (command == "get-wal") return get_wal(argc - call.at, argv + call.at, call.config, call.json);
+    if (command == "serve-wal") return serve_wal(argc - call.at, argv + call.at, call.config);
     if (command == "put-wal") return put_wal(call, argc, argv);
     if (command == "ssh-serve") return serve_ssh(call, argc, argv);
     if (only_reads(command)) return run_command_line(argc, argv, reading_commands());
