@@ -1,8 +1,10 @@
 #include "services/archiver/archived_server.h"
 
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include <fmt/format.h>
 
@@ -10,13 +12,16 @@
 #include "lib/catalogue/catalogue.h"
 #include "lib/catalogue/completion.h"
 #include "lib/wal/quarantine.h"
+#include "lib/wal/source_file.h"
 #include "lib/wal/stale_partial.h"
+#include "services/archiver/hooked_wal.h"
 
 namespace coffer::archiver {
 namespace {
 
 constexpr std::chrono::seconds open_again{10};
 constexpr std::chrono::milliseconds busy_look{100};
+constexpr std::chrono::seconds time_for_hooks_at_the_end{5};
 // Enough that the syncs of a queue are shared, few enough that servers take turns.
 constexpr std::size_t working_per_thread = 4;
 
@@ -48,13 +53,29 @@ struct ArchivedServer::Backups {
     std::string states;  // of all, each in a line
 };
 
+// A script takes as long as it takes, and may hang: no other server waits for it.
+struct ArchivedServer::OwnThreads {
+    OwnThreads(EventLoop& loop, const config::Hooks& hooks) : stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        if (!stop) throw Error::from_errno(errno, "cannot create an eventfd", {});
+        if (hooks.archive.any()) archiving = std::make_unique<WorkerPool>(1, &wal::SourceFile::drop_kept_memory);
+        if (hooks.removal.any() || hooks.wal_removal.any()) deletions = std::make_unique<Background>(loop, 1);
+    }
+    [[nodiscard]] hooks::Stop stop_for_hooks() const { return {stop.get(), time_for_hooks_at_the_end}; }
+
+    UniqueFd stop;
+    std::unique_ptr<WorkerPool> archiving;
+    std::unique_ptr<Background> deletions;
+};
+
 ArchivedServer::ArchivedServer(Workshop workshop, config::Server server, Listener listener)
     : workshop_(workshop),
       server_(std::make_shared<const config::Server>(std::move(server))),
+      own_(std::make_unique<OwnThreads>(workshop.loop, server_->hooks)),
       listener_(std::move(listener)),
       mailbox_(workshop.loop, [this](Finished result) { finished(std::move(result)); }),
       intake_(workshop.loop, server_->name, {[this](const Path& file) { offer(file); }, [this] { feed(); }}),
-      retention_(workshop.loop, workshop.deletions, workshop.removals, workshop.clock, server_) {
+      retention_(workshop.loop, own_->deletions ? *own_->deletions : workshop.deletions, workshop.removals,
+                 workshop.clock, server_, own_->stop_for_hooks()) {
     if (!server_->usable()) {
         state_ = "misconfigured";
         for (const config::Problem& problem : server_->problems) {
@@ -150,6 +171,7 @@ void ArchivedServer::close(std::function<void()> then) {
     records_.reset();
     timer_.reset();
     closed_ = std::move(then);
+    ::eventfd_write(own_->stop.get(), 1);
     retention_.stop([this] { tell_closed(); });
     tell_closed();
 }
@@ -162,17 +184,26 @@ void ArchivedServer::tell_closed() {
 void ArchivedServer::feed() {
     if (!archive_ || closing_) return;
     const MonotonicTime now = workshop_.clock.monotonic();
-    while (queue_.working() < working_per_thread * workshop_.compressors.size()) {
+    const std::size_t most = own_->archiving ? 1 : working_per_thread * workshop_.compressors.size();
+    while (queue_.working() < most) {
         const std::optional<Path> file = queue_.take(now);
         if (!file) break;
-        workshop_.compressors.submit([archive = archive_, file = *file, sender = mailbox_.sender()] {
-            archive->store(file, [file, sender](wal::StoreOutcome outcome) {
-                sender.post({file, std::move(outcome)});
-            });
-        });
+        work_on(*file);
     }
     update_state();
     wait_for_next_change();
+}
+
+void ArchivedServer::work_on(const Path& file) {
+    if (own_->archiving) {
+        own_->archiving->submit([archive = archive_, file, sender = mailbox_.sender(), stop = own_->stop_for_hooks()] {
+            sender.post({file, store_with_hooks(*archive, file, stop)});
+        });
+        return;
+    }
+    workshop_.compressors.submit([archive = archive_, file, sender = mailbox_.sender()] {
+        archive->store(file, [file, sender](wal::StoreOutcome outcome) { sender.post({file, std::move(outcome)}); });
+    });
 }
 
 void ArchivedServer::finished(Finished result) {

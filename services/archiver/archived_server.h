@@ -27,7 +27,7 @@ struct Workshop {
     EventLoop& loop;
     WorkerPool& compressors;
     Background& background;
-    Background& deletions;  // from the catalogue
+    Background& deletions;  // from the catalogue, of servers without hooks for it
     Background& removals;   // of the files of whole backups, which takes minutes: nothing else may wait behind them
     const Clock& clock;
 };
@@ -84,6 +84,7 @@ class ArchivedServer {
     void opened(Opened* result, const std::optional<Error>& error);
     void offer(const Path& file);
     void feed();
+    void work_on(const Path& file);
     void tell_closed();
     void finished(Finished result);
     void report(const Finished& result);
@@ -95,8 +96,10 @@ class ArchivedServer {
     [[nodiscard]] bool left_by_streamer(const std::string& segment) const;
     void remove_stale_partials();
 
+    struct OwnThreads;
     Workshop workshop_;
     std::shared_ptr<const config::Server> server_;
+    std::unique_ptr<OwnThreads> own_;  // for what hooks can hold up
     Listener listener_;
     std::shared_ptr<wal::WalArchive> archive_;
     IntakeQueue queue_;

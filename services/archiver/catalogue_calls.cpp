@@ -13,6 +13,8 @@
 #include "lib/wal/codec.h"
 #include "lib/wal/holdings.h"
 #include "services/archiver/expiry.h"
+#include "services/archiver/hooked_removal.h"
+#include "services/archiver/hooked_wal.h"
 
 namespace coffer::archiver {
 namespace {
@@ -52,10 +54,12 @@ const retention::Judgement& judgement_of(const retention::Decision& decision, co
 }
 
 // Increments of it, and theirs, the newest first. Barman's only.
-std::vector<std::string> descendants(const catalogue::Catalogue& catalogue, const std::string& backup_id) {
-    std::vector<std::string> found{backup_id};
+std::vector<catalogue::BackupInfo> descendants(const catalogue::Catalogue& catalogue,
+                                               const catalogue::BackupInfo& backup) {
+    std::vector<catalogue::BackupInfo> found{backup};
     for (const catalogue::BackupInfo& info : catalogue.backups()) {
-        if (std::find(found.begin(), found.end(), info.parent()) != found.end()) found.push_back(info.backup_id);
+        const auto is_parent = [&](const catalogue::BackupInfo& each) { return each.backup_id == info.parent(); };
+        if (std::any_of(found.begin(), found.end(), is_parent)) found.push_back(info);
     }
     return {found.rbegin(), found.rend() - 1};
 }
@@ -121,12 +125,13 @@ void keep_backup(const config::Server& server, const std::string& backup, const 
                 "use full, standalone or nokeep");
 }
 
-std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup) {
+std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup,
+                            const hooks::Stop& stop) {
     const catalogue::Catalogue catalogue(server);
     const catalogue::BackupInfo info = catalogue.get(backup);
     catalogue.check_removable(info);
-    for (const std::string& increment : descendants(catalogue, info.backup_id)) catalogue.mark_removed(increment);
-    catalogue.mark_removed(info.backup_id);
+    for (const catalogue::BackupInfo& increment : descendants(catalogue, info)) remove_backup(server, increment, stop);
+    remove_backup(server, info, stop);
     log_message(LogLevel::notice, fmt::format("backup {} of server {} was deleted", info.backup_id, server.name),
                 {{"SERVER", server.name}, {"BACKUP", info.backup_id}});
     if (archive == nullptr) return 0;
@@ -134,9 +139,9 @@ std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archi
     if (!release) return 0;
     const std::vector<std::string> names =
         archive->names_if([&](const std::string& name) { return release->releases(name); });
-    archive->remove(names);
-    log_info("server {}: {} WAL files before {} were removed", server.name, names.size(), release->before);
-    return names.size();
+    const std::size_t removed = remove_with_hooks(*archive, names, stop);
+    log_info("server {}: {} WAL files before {} were removed", server.name, removed, release->before);
+    return removed;
 }
 
 RebuiltIndex rebuild_index(wal::WalArchive& archive) {

@@ -26,8 +26,9 @@ bus::Options get_backup(const config::Server& server, const wal::WalArchive* arc
 void keep_backup(const config::Server& server, const std::string& backup, const std::string& target);
 // Deletes a backup and its increments from the catalogue (Catalogue::finish_removals() frees their space) and removes
 // the WAL that nothing needs any more (lib/catalogue/wal_release.h). Returns how many WAL files went. archive may be
-// null (not open): WAL stays then.
-std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup);
+// null (not open): WAL stays then. Hooks may forbid it (hooked_removal.h).
+std::uint64_t delete_backup(const config::Server& server, wal::WalArchive* archive, const std::string& backup,
+                            const hooks::Stop& stop);
 struct RebuiltIndex {
     std::uint64_t files = 0, left_out = 0;
     std::vector<std::tuple<std::string, std::string>> first_left_out;  // path below wals/, why; the first thousand

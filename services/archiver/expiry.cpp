@@ -10,6 +10,8 @@
 #include "lib/base/log.h"
 #include "lib/catalogue/catalogue.h"
 #include "lib/retention/candidates.h"
+#include "services/archiver/hooked_removal.h"
+#include "services/archiver/hooked_wal.h"
 
 namespace coffer::archiver {
 namespace {
@@ -35,7 +37,7 @@ Decision decide_with(const config::Server& server, const wal::WalArchive* archiv
 
 class Expiry {
   public:
-    Expiry(const config::Server& server, wal::WalArchive& archive, const Clock& clock, const std::atomic<bool>& stop)
+    Expiry(const config::Server& server, wal::WalArchive& archive, const Clock& clock, const hooks::Stop& stop)
         : server_(server), archive_(archive), now_(clock.now()), stop_(stop) {}
 
     Expired run() {
@@ -43,7 +45,7 @@ class Expiry {
         const Decision decision = decide();
         expired.next_change = decision.next_change;
         // Newest first: an increment before the backup that it needs.
-        for (auto each = decision.backups.rbegin(); each != decision.backups.rend() && !stop_; ++each) {
+        for (auto each = decision.backups.rbegin(); each != decision.backups.rend() && !stop_.asked(); ++each) {
             if (each->goes() && remove(*each)) expired.backups.push_back(each->backup_id);
         }
         std::reverse(expired.backups.begin(), expired.backups.end());
@@ -57,7 +59,7 @@ class Expiry {
 
     bool remove(const Judgement& each) {
         try {
-            catalogue::Catalogue(server_).mark_removed(each.backup_id);
+            remove_backup(server_, catalogue::Catalogue(server_).get(each.backup_id), stop_);
             log_message(LogLevel::notice,
                         fmt::format("backup {} of server {} was deleted: {}", each.backup_id, server_.name, each.why),
                         {{"SERVER", server_.name}, {"BACKUP", each.backup_id}});
@@ -77,17 +79,20 @@ class Expiry {
         if (names.empty()) return 0;
         kill_point("archiver.expire.wal");
         std::size_t done = 0;
-        while (done < names.size() && !stop_) {
+        std::size_t removed = 0;
+        while (done < names.size() && !stop_.asked()) {
             const std::size_t end = std::min(names.size(), done + wal_at_once);
-            archive_.remove(
-                {names.begin() + static_cast<std::ptrdiff_t>(done), names.begin() + static_cast<std::ptrdiff_t>(end)});
+            removed += remove_with_hooks(
+                archive_,
+                {names.begin() + static_cast<std::ptrdiff_t>(done), names.begin() + static_cast<std::ptrdiff_t>(end)},
+                stop_);
             done = end;
         }
-        if (done > 0) {
-            log_info("server {}: {} WAL files that no backup needs were removed, the last is {}", server_.name, done,
+        if (removed > 0) {
+            log_info("server {}: {} WAL files that no backup needs were removed, up to {}", server_.name, removed,
                      names[done - 1]);
         }
-        return done;
+        return removed;
     }
 
     // What WAL goes, when nothing stands in the way of it any more; false: something new did, so it is decided anew.
@@ -127,7 +132,7 @@ class Expiry {
     const config::Server& server_;
     wal::WalArchive& archive_;
     const WallTime now_;  // the same throughout
-    const std::atomic<bool>& stop_;
+    const hooks::Stop& stop_;
     std::set<std::string> staying_;
     std::map<std::string, catalogue::BackupLock> locks_;
 };
@@ -142,8 +147,7 @@ Decision decide_now(const config::Server& server, const wal::WalArchive* archive
     return decide_with(server, archive, clock.now(), {});
 }
 
-Expired expire(const config::Server& server, wal::WalArchive& archive, const Clock& clock,
-               const std::atomic<bool>& stop) {
+Expired expire(const config::Server& server, wal::WalArchive& archive, const Clock& clock, const hooks::Stop& stop) {
     if (!has_retention(server)) return {};
     return Expiry(server, archive, clock, stop).run();
 }

@@ -17,8 +17,8 @@ constexpr std::chrono::hours longest_wait{24};
 }  // namespace
 
 RetentionKeeper::RetentionKeeper(EventLoop& loop, Background& deletions, Background& removals, const Clock& clock,
-                                 std::shared_ptr<const config::Server> server)
-    : loop_(loop), deletions_(deletions), removals_(removals), clock_(clock), server_(std::move(server)) {}
+                                 std::shared_ptr<const config::Server> server, hooks::Stop stop)
+    : loop_(loop), deletions_(deletions), removals_(removals), clock_(clock), server_(std::move(server)), stop_(stop) {}
 
 void RetentionKeeper::start(std::shared_ptr<wal::WalArchive> archive) {
     archive_ = std::move(archive);
@@ -37,8 +37,8 @@ void RetentionKeeper::ended() {
 }
 
 void RetentionKeeper::delete_backup(const std::string& backup, Deleted then) {
-    const auto work = [server = server_, archive = archive_, backup] {
-        return coffer::archiver::delete_backup(*server, archive.get(), backup);
+    const auto work = [server = server_, archive = archive_, backup, stop = stop_] {
+        return coffer::archiver::delete_backup(*server, archive.get(), backup, stop);
     };
     in_turn<std::uint64_t>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](
                                      std::uint64_t* wal_files, const std::optional<Error>& error) {
@@ -65,9 +65,9 @@ void RetentionKeeper::apply_now(Then then) {
         return then(nullptr, Error(ErrorCode::refused, "the WAL archive is not open", server_->name,
                                    "see the server's State: is it active, and is its configuration right?"));
     }
-    const auto work = [server = server_, archive = archive_, &clock = clock_, stop = stopped_] {
-        if (*stop) throw Error(ErrorCode::busy, "server is being set up anew", {}, "try again in a moment");
-        return expire(*server, *archive, clock, *stop);
+    const auto work = [server = server_, archive = archive_, &clock = clock_, stopped = stopped_, stop = stop_] {
+        if (*stopped) throw Error(ErrorCode::busy, "server is being set up anew", {}, "try again in a moment");
+        return expire(*server, *archive, clock, stop);
     };
     ++running_;
     deletions_.run<Expired>(work, [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](

@@ -15,9 +15,10 @@ namespace coffer::archiver {
 
 class RetentionKeeper {
   public:
-    // deletions: for what is done in a moment; removals: for what takes minutes.
+    // deletions: for what is done in a moment, or takes as long as hooks take; removals: for what takes minutes.
+    // stop: readable from stop() on, for hooks.
     RetentionKeeper(EventLoop& loop, Background& deletions, Background& removals, const Clock& clock,
-                    std::shared_ptr<const config::Server> server);
+                    std::shared_ptr<const config::Server> server, hooks::Stop stop);
 
     // The archive is open: from now on the policy is applied.
     void start(std::shared_ptr<wal::WalArchive> archive);
@@ -56,6 +57,7 @@ class RetentionKeeper {
     Background& removals_;
     const Clock& clock_;
     std::shared_ptr<const config::Server> server_;
+    const hooks::Stop stop_;
     std::shared_ptr<wal::WalArchive> archive_;
     EventSource timer_;
     std::optional<std::string> backups_;

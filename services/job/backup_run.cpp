@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 #include "lib/base/log.h"
 #include "lib/catalogue/wal_proof.h"
+#include "lib/hooks/variables.h"
 #include "lib/image/incremental_backup.h"
 #include "lib/image/manifest.h"
 #include "lib/pg/replication.h"
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t between_stop_checks = 4 << 20;  // bytes
 constexpr std::size_t most_named_pages = 10;
+constexpr std::chrono::seconds time_for_hooks_at_the_end{5};
 
 void log_warning_of_server(void*, const char* message) noexcept {
     std::string_view text(message);
@@ -51,15 +53,20 @@ JobResult BackupRun::run() {
     extra_.way_reason = way_.reason;
     const auto claim = catalogue_.claim_backup_id(clock_);
     begin_record(claim.backup_id);
+    hooks::Hooks scripts(server_, hooks::Family::backup, {stop_fd_, time_for_hooks_at_the_end});
     try {
+        if (scripts.any()) scripts.before(hooks::of_backup(server_, info_));
         make();
     } catch (const Error& error) {
         fail(error);
+        tell(scripts);
         throw;
     } catch (const std::exception& error) {
         fail(Error(ErrorCode::internal, error.what()));
+        tell(scripts);
         throw;
     }
+    tell(scripts);
     if (info_.status == catalogue::BackupStatus::failed) {
         throw Error(ErrorCode::corrupt, info_.error, info_.backup_id,
                     "mend the server and take another backup; the files of this one are kept until it is deleted: "
@@ -67,6 +74,18 @@ JobResult BackupRun::run() {
     }
     wait();
     return {info_.backup_id, {}};
+}
+
+void BackupRun::tell(hooks::Hooks& scripts) noexcept {
+    if (!scripts.any()) return;
+    // Neither is needed any more, and scripts take as long as they take.
+    replication_ = {};
+    sql_ = {};
+    try {
+        scripts.after(hooks::of_backup(server_, info_), info_.error);
+    } catch (const std::exception& error) {
+        log_warning("hooks cannot be told of backup {}: {}", info_.backup_id, error.what());
+    }
 }
 
 void BackupRun::connect() {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lib/catalogue/catalogue.h"
+#include "lib/hooks/hooks.h"
 #include "lib/image/base_backup.h"
 #include "lib/pg/conn.h"
 #include "services/job/backup_way.h"
@@ -44,6 +45,7 @@ class BackupRun {
     void inherit_damage();
     void wait();
     void fail(const Error& error) noexcept;
+    void tell(hooks::Hooks& scripts) noexcept;
     [[nodiscard]] std::string damage_text() const;
 
     const config::Server& server_;

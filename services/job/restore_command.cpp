@@ -8,9 +8,12 @@
 #include <cstdio>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "lib/base/error.h"
 #include "lib/catalogue/backup_lock.h"
 #include "lib/config/catalogue_version.h"
+#include "lib/hooks/variables.h"
 #include "lib/restore/execute.h"
 #include "services/job/foreground.h"
 #include "services/job/progress.h"
@@ -20,6 +23,8 @@ namespace coffer::job {
 namespace {
 
 using Kind = OptionSpec::Kind;
+
+constexpr std::chrono::seconds time_for_hooks_at_the_end{5};
 
 constexpr OptionSpec options[] = {
     {"backup", Kind::positional, "backup: ID, name, latest, oldest or auto"},
@@ -121,6 +126,38 @@ restore::PlanRequest plan_request(const JobRequest& request, const config::Confi
     return wanted;
 }
 
+// What hook scripts are told: Barman's variables.
+hooks::Variables hook_variables(const JobRequest& request, const config::Server& server, const restore::Plan& plan) {
+    nlohmann::json asked = nlohmann::json::object();
+    for (const OptionSpec& option : options) {
+        if (option.kind == Kind::positional) continue;
+        if (option.kind == Kind::flag && request.options.flag(option.name)) asked[option.name] = true;
+        if (option.kind == Kind::text && request.options.text(option.name))
+            asked[option.name] = *request.options.text(option.name);
+        if (option.kind == Kind::repeated && !request.options.all(option.name).empty())
+            asked[option.name] = request.options.all(option.name);
+    }
+    nlohmann::json moved = nlohmann::json::object();
+    for (const auto& [name, place] : restore::parse_tablespace_mapping(request.options.all("tablespace")))
+        moved[name] = place.string();
+    return hooks::of_recovery(server, plan.backup,
+                              {plan.destination, moved.empty() ? "" : moved.dump(), "", asked.dump()});
+}
+
+restore::Executed execute_between(hooks::Hooks& scripts, const hooks::Variables& variables, restore::Plan& plan,
+                                  const config::Server& server, const restore::ExecuteControl& control) {
+    if (!scripts.any()) return restore::execute(plan, server, control);
+    scripts.before(variables);
+    try {
+        restore::Executed executed = restore::execute(plan, server, control);
+        scripts.after(variables, {});
+        return executed;
+    } catch (const std::exception& error) {
+        scripts.after(variables, error.what());
+        throw;
+    }
+}
+
 JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
     const Clock clock;
     const WallTime began = clock.now();
@@ -150,7 +187,9 @@ JobResult restore_now(const JobRequest& request, ProgressReporter& progress) {
         progress.phase(name, message, total);
     };
     control.advance = [&](std::uint64_t done) { progress.advance(done); };
-    restore::Executed executed = restore::execute(plan, server, control);
+    hooks::Hooks scripts(server, hooks::Family::recovery, {request.stop_fd, time_for_hooks_at_the_end});
+    restore::Executed executed = execute_between(
+        scripts, scripts.any() ? hook_variables(request, server, plan) : hooks::Variables(), plan, server, control);
     progress.end_line();
     plan.configuration = executed.configuration;
     for (std::string& warning : executed.warnings) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/base/files.h"
+#include "lib/config/hooks.h"
 #include "lib/config/retention_policy.h"
 #include "lib/pace/politeness.h"
 
@@ -41,6 +42,7 @@ struct Server {
     bool disabled = false;  // by a fatal problem
     std::vector<Problem> problems;
     Path defined_in;
+    Path main_file;  // of the configuration, absolute
 
     std::string conninfo;
     std::string streaming_conninfo;  // conninfo where not given
@@ -84,6 +86,7 @@ struct Server {
     bool get_wal_by_default = false;        // recovery_options = get-wal
     bool delta_restore_by_default = false;  // recovery_options = delta-restore
     std::uint32_t parallel_jobs = 1;
+    Hooks hooks;
 
     Path backup_directory;
     Path basebackups_directory;

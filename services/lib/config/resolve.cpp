@@ -27,12 +27,12 @@ class Resolver {
 
     std::optional<Value> value(std::string_view name) const {
         if (const IniEntry* entry = sources_.server.find(name)) {
-            return Value{unquoted(entry->value), &sources_.server_file, entry->line, false};
+            return Value{plain(name, entry->value), &sources_.server_file, entry->line, false};
         }
         const Key* key = find_key(name);
         if (key == nullptr || key->scope == Scope::server_only) return std::nullopt;
         if (const IniEntry* entry = sources_.global.find(name)) {
-            return Value{unquoted(entry->value), &sources_.global_file, entry->line, true};
+            return Value{plain(name, entry->value), &sources_.global_file, entry->line, true};
         }
         return std::nullopt;
     }
@@ -83,8 +83,10 @@ class Resolver {
     }
 
   private:
-    // Barman's sample files put descriptions in quotes, which are not part of the value.
-    static std::string unquoted(const std::string& text) {
+    // Barman's sample files put descriptions in quotes, which are not part of the value; those of a script are the
+    // shell's.
+    static std::string plain(std::string_view name, const std::string& text) {
+        if (name.ends_with("_script")) return text;
         const bool quoted =
             text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front();
         return quoted ? text.substr(1, text.size() - 2) : text;
@@ -270,6 +272,12 @@ void read_retention(Resolver& r, Server& s) {
     }
 }
 
+// A number of seconds, 0 for no limit.
+std::optional<std::chrono::seconds> seconds_of(const std::string& text) {
+    const auto number = parse_number(text, 0, 7 * 86400);
+    return number ? std::optional(std::chrono::seconds(*number)) : std::nullopt;
+}
+
 void read_monitoring(Resolver& r, Server& s) {
     read_retention(r, s);
     r.parsed("last_backup_maximum_age", parse_interval, s.last_backup_maximum_age, interval_remedy);
@@ -294,6 +302,22 @@ void read_monitoring(Resolver& r, Server& s) {
             }
         }
     }
+}
+
+void read_hooks(Resolver& r, Server& s) {
+    const std::pair<const char*, HookScripts&> families[] = {{"backup", s.hooks.backup},
+                                                             {"archive", s.hooks.archive},
+                                                             {"delete", s.hooks.removal},
+                                                             {"wal_delete", s.hooks.wal_removal},
+                                                             {"recovery", s.hooks.recovery}};
+    for (const auto& [name, scripts] : families) {
+        const std::string family(name);
+        r.text("pre_" + family + "_script", scripts.pre);
+        r.text("pre_" + family + "_retry_script", scripts.pre_retry);
+        r.text("post_" + family + "_script", scripts.post);
+        r.text("post_" + family + "_retry_script", scripts.post_retry);
+    }
+    r.parsed("hook_timeout", seconds_of, s.hooks.timeout, "use a number of seconds, 0 for no limit");
 }
 
 // %(barman_home)s and the like, which Barman allows in directories.
@@ -377,6 +401,7 @@ Server resolve_server(const Sources& sources, const Path& home) {
     Server server;
     server.name = sources.server.name;
     server.defined_in = sources.server_file;
+    server.main_file = std::filesystem::absolute(sources.global_file);
     server.problems = check_keys(sources.server_file, sources.server, false);
     Resolver resolver(sources, server, false);
     resolver.text("description", server.description);
@@ -389,6 +414,7 @@ Server resolve_server(const Sources& sources, const Path& home) {
     read_backup(resolver, server);
     read_wal(resolver, server);
     read_monitoring(resolver, server);
+    read_hooks(resolver, server);
     read_directories(resolver, server, home);
     fill_effective(resolver, server);
     return server;
@@ -404,6 +430,7 @@ std::vector<Problem> check_global(const Path& file, const IniSection& global) {
     read_backup(resolver, probe);
     read_wal(resolver, probe);
     read_monitoring(resolver, probe);
+    read_hooks(resolver, probe);
     for (Problem& problem : probe.problems) {
         if (problem.line != 0) problems.push_back(std::move(problem));  // line 0: about the server that is none
     }
