@@ -5,6 +5,7 @@
 
 #include "lib/bus/message.h"
 #include "lib/catalogue/catalogue.h"
+#include "lib/hooks/hook_process.h"
 #include "lib/wal/archive.h"
 
 namespace coffer::archiver {

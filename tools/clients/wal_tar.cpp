@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -53,8 +51,10 @@ class Hash {
     std::unique_ptr<EVP_MD_CTX, Free> context_{::EVP_MD_CTX_new()};
 };
 
+// With leading zeros, and a zero byte at the end of the field.
 void octal(char* field, std::size_t width, std::uint64_t value) {
-    std::snprintf(field, width, "%0*" PRIo64, static_cast<int>(width - 1), value);
+    for (std::size_t at = width - 1; at-- > 0; value /= 8) field[at] = static_cast<char>('0' + value % 8);
+    field[width - 1] = '\0';
 }
 
 void write_padding(std::uint64_t size, const Write& write) {

@@ -12,6 +12,8 @@ namespace {
 
 // What keeps it from being good; empty when nothing does.
 std::string fault_of(const std::string& status, const std::string& missing) {
+    // Nothing is missing where somebody else has just found that, and is about to end it.
+    if (status == "WAITING_FOR_WALS" && missing.empty()) return {};
     if (status == "WAITING_FOR_WALS") return fmt::format("it waits for WAL, {} is not here yet", missing);
     if (!missing.empty()) return fmt::format("{} is missing, and the backup needs it", missing);
     return status == "DONE" ? "" : "it cannot be restored";

@@ -1,7 +1,7 @@
 #include "lib/base/shell_words.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -55,13 +55,13 @@ class Splitter {
 
     void add(char c) {
         if (is_control(c)) refuse("a control character");
-        if (!word_) word_.emplace();
-        word_->push_back(c);
+        in_word_ = true;
+        word_.push_back(c);
     }
 
     void end_word() {
-        if (word_) words_.push_back(std::move(*word_));
-        word_.reset();
+        if (in_word_) words_.push_back(std::exchange(word_, {}));
+        in_word_ = false;
     }
 
     char next(const char* otherwise) {
@@ -70,12 +70,12 @@ class Splitter {
     }
 
     void single_quoted() {
-        if (!word_) word_.emplace();
+        in_word_ = true;
         for (char c = next("an open quote"); c != '\''; c = next("an open quote")) add(c);
     }
 
     void double_quoted() {
-        if (!word_) word_.emplace();
+        in_word_ = true;
         for (char c = next("an open quote"); c != '"'; c = next("an open quote")) {
             if (c == '$' || c == '`') refuse(fmt::format("a '{}' that a shell would expand", c));
             if (c == '\\') {
@@ -88,7 +88,8 @@ class Splitter {
 
     std::string_view line_;
     std::size_t at_ = 0;
-    std::optional<std::string> word_;
+    std::string word_;
+    bool in_word_ = false;  // it may be an empty one
     std::vector<std::string> words_;
 };
 
