@@ -1,9 +1,6 @@
 #include "services/job/rsync_copy.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -25,22 +22,6 @@ namespace {
 
 constexpr const char* control_file = "global/pg_control";
 constexpr int most_attempts_to_read = 4;  // files that are written to while they are read
-
-// A list of names that rsync reads like a file, and that no crash leaves anywhere.
-class NameList {
-  public:
-    explicit NameList(const std::vector<std::string>& names) : fd_(::memfd_create("names", MFD_CLOEXEC)) {
-        if (!fd_) throw Error::from_errno(errno, "cannot make a list of files", {});
-        std::string text;
-        for (const std::string& name : names) text.append(name).push_back('\0');
-        files().append(fd_.get(), as_byte_span(text), "a list of files");
-    }
-    // As long as this process has it.
-    [[nodiscard]] std::string path() const { return fmt::format("/proc/{}/fd/{}", ::getpid(), fd_.get()); }
-
-  private:
-    UniqueFd fd_;
-};
 
 std::uint64_t share_of(std::uint64_t limit_kb, unsigned jobs) {
     return limit_kb == 0 ? 0 : std::max<std::uint64_t>(1, limit_kb / jobs);
@@ -65,7 +46,8 @@ std::vector<rsync::Listed> RsyncCopy::list(const RsyncRoot& root) const {
     }
     for (std::uint32_t attempt = 0;; ++attempt) {
         std::vector<rsync::Listed> listed;
-        Program program{rsync::list_command(source_of(root.directory), leave_out), rsync::environment(), stop_fd_, {}};
+        Program program{
+            rsync::list_command(source_of(root.directory), leave_out), rsync::environment(), {}, stop_fd_, {}};
         program.output = [&](std::string_view line) {
             auto entry = rsync::parse_listing_line(line);
             if (!entry || entry->path == ".") return;
@@ -94,9 +76,12 @@ void RsyncCopy::prepare() {
         std::erase_if(all, [](const rsync::Listed& entry) { return entry.directory; });
         rsync::leave_out_unlogged(all);
         for (rsync::Listed& file : all) {
+            if (file.path == control_file) {  // comes last, and until then the tree has none
+                control_time_ = file.mtime;
+                continue;
+            }
             tree_.add_file(file.path, file.mtime);
             bytes_ += file.size;
-            if (file.path == control_file) continue;
             const bool trust = file.mtime < plan_.unchanged_before && !plan_.doubtful.contains(file.path);
             (trust ? trusted : doubtful).push_back(std::move(file));
         }
@@ -109,7 +94,7 @@ void RsyncCopy::prepare() {
             }
         }
     }
-    if (!tree_.has_file(control_file)) {
+    if (!control_time_) {
         throw Error(ErrorCode::corrupt, "there is no pg_control in the data directory", plan_.roots.front().directory,
                     "is ssh_command that of the server that conninfo names?");
     }
@@ -149,18 +134,18 @@ void RsyncCopy::run_part(const Part& part, const Copied& copied) {
 }
 
 void RsyncCopy::attempt(const Part& part, std::set<std::string>& done, const Copied& copied) {
-    std::vector<std::string> names;
+    std::string names;
     std::unordered_map<std::string, std::uint64_t> sizes;
     for (const rsync::Listed& file : part.files) {
         if (done.contains(file.path)) continue;
-        names.push_back(file.path.substr(part.root->prefix.size()));
+        names.append(file.path.substr(part.root->prefix.size())).push_back('\0');
         sizes.emplace(file.path, file.size);
     }
     if (names.empty()) return;
-    const NameList list(names);
     wait_for_start();
-    Program program{rsync::copy_command(source_of(part.root->directory), list.path(), part.root->tree, part.options),
+    Program program{rsync::copy_command(source_of(part.root->directory), part.root->tree, part.options),
                     rsync::environment(),
+                    std::move(names),
                     stop_fd_,
                     {}};
     program.output = [&](std::string_view line) {
@@ -230,6 +215,7 @@ void RsyncCopy::copy_again(const std::vector<std::string>& paths) {
 
 void RsyncCopy::copy_control() {
     const Part part{&plan_.roots.front(), {{false, 0, 0, 0, control_file}}, {plan_.in_place, true, false, 0}};
+    tree_.add_file(control_file, control_time_.value_or(0));
     run_part(part, [](std::uint64_t) {});
     if (!tree_.has_file(control_file)) throw Error(ErrorCode::corrupt, "pg_control is gone from the server");
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -84,6 +85,7 @@ class RsyncCopy {
     const int stop_fd_;
     std::vector<std::string> ssh_;
     std::vector<Part> parts_;
+    std::optional<std::int64_t> control_time_;  // of pg_control, when it was listed
     std::uint64_t bytes_ = 0, received_ = 0, written_files_ = 0;
     std::mutex mutex_;
     std::size_t started_ = 0;  // of rsync, for the pace of starts

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #include <utility>
 
 #include "lib/base/error.h"
+#include "lib/base/files.h"
 #include "lib/base/unique_fd.h"
 
 namespace coffer {
@@ -78,7 +80,7 @@ struct ProgramStart {
     const char* place;
     char** arguments;
     char** environment;
-    int output, errors, nothing;
+    int output, errors, input;
     pid_t parent;
 };
 
@@ -90,7 +92,7 @@ struct ProgramStart {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (::dup2(start.nothing, STDIN_FILENO) < 0 || ::dup2(start.output, STDOUT_FILENO) < 0 ||
+    if (::dup2(start.input, STDIN_FILENO) < 0 || ::dup2(start.output, STDOUT_FILENO) < 0 ||
         ::dup2(start.errors, STDERR_FILENO) < 0) {
         ::_exit(cannot_begin);
     }
@@ -105,7 +107,13 @@ struct ProgramStart {
 class ProgramWatch {
   public:
     ProgramWatch(const Program& program, pid_t pid, UniqueFd output, UniqueFd errors)
-        : program_(program), pid_(pid), output_(std::move(output)), errors_(std::move(errors)) {}
+        : program_(program),
+          pid_(pid),
+          ended_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))),
+          output_(std::move(output)),
+          errors_(std::move(errors)) {
+        if (!ended_) throw Error::from_errno(errno, "cannot watch a program", program_.words.front());
+    }
     ProgramWatch(const ProgramWatch&) = delete;
     ProgramWatch& operator=(const ProgramWatch&) = delete;
     ~ProgramWatch() {
@@ -113,8 +121,16 @@ class ProgramWatch {
     }
 
     ProgramEnd run() {
-        while (output_ || errors_) turn();
+        while (!turn()) {
+        }
+        // What it wrote at last is in the pipes by now. Whoever it has left behind holds them open, and has nothing to
+        // say.
+        while (read_output()) {
+        }
+        while (read_errors()) {
+        }
         if (!line_.empty()) take_line();
+        ::kill(-pid_, SIGTERM);
         const int status = reap();
         if (stopped_) throw Error(ErrorCode::canceled, "canceled while a program ran", program_.words.front());
         while (!errors_text_.empty() && errors_text_.back() == '\n') errors_text_.pop_back();
@@ -122,15 +138,17 @@ class ProgramWatch {
     }
 
   private:
-    void turn() {
-        std::array<pollfd, 3> fds{pollfd{output_.get(), POLLIN, 0}, pollfd{errors_.get(), POLLIN, 0},
+    // True when it has ended.
+    bool turn() {
+        std::array<pollfd, 4> fds{pollfd{ended_.get(), POLLIN, 0}, pollfd{output_.get(), POLLIN, 0},
+                                  pollfd{errors_.get(), POLLIN, 0},
                                   pollfd{stopped_ ? -1 : program_.stop_fd, POLLIN, 0}};
         if (::poll(fds.data(), fds.size(), time_left()) < 0 && errno != EINTR) {
             throw Error::from_errno(errno, "cannot wait for a program", program_.words.front());
         }
-        if (fds[0].revents != 0) read_output();
-        if (fds[1].revents != 0) read_errors();
-        if (fds[2].revents != 0) {
+        if (fds[1].revents != 0) (void)read_output();
+        if (fds[2].revents != 0) (void)read_errors();
+        if (fds[3].revents != 0) {
             stopped_ = true;
             ::kill(-pid_, SIGTERM);
             deadline_ = std::chrono::steady_clock::now() + time_to_end;
@@ -138,9 +156,8 @@ class ProgramWatch {
         if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) {
             ::kill(-pid_, SIGKILL);
             deadline_.reset();
-            output_.reset();
-            errors_.reset();
         }
+        return fds[0].revents != 0;
     }
 
     [[nodiscard]] int time_left() const {
@@ -150,23 +167,28 @@ class ProgramWatch {
     }
 
     std::string_view read_some(UniqueFd& fd) {
+        if (!fd) return {};
         const ssize_t got = ::read(fd.get(), buffer_.data(), buffer_.size());
         if (got > 0) return {buffer_.data(), static_cast<std::size_t>(got)};
         if (got == 0 || (errno != EAGAIN && errno != EINTR)) fd.reset();
         return {};
     }
 
-    void read_output() {
-        for (std::string_view text = read_some(output_); !text.empty();) {
+    // False when there is nothing more for now.
+    bool read_output() {
+        std::string_view text = read_some(output_);
+        if (text.empty()) return false;
+        while (!text.empty()) {
             const std::size_t newline = text.find('\n');
             line_ += text.substr(0, newline);
             if (line_.size() > longest_program_line) {
                 throw Error(ErrorCode::protocol, "a program writes a line without end", program_.words.front());
             }
-            if (newline == text.npos) return;
+            if (newline == text.npos) break;
             take_line();
             text.remove_prefix(newline + 1);
         }
+        return true;
     }
 
     void take_line() {
@@ -174,9 +196,11 @@ class ProgramWatch {
         if (program_.output && !stopped_) program_.output(line);
     }
 
-    void read_errors() {
-        errors_text_ += read_some(errors_);
+    bool read_errors() {
+        const std::string_view text = read_some(errors_);
+        errors_text_ += text;
         if (errors_text_.size() > most_kept_errors) errors_text_.erase(0, errors_text_.size() - most_kept_errors);
+        return !text.empty();
     }
 
     int reap() noexcept {
@@ -190,8 +214,7 @@ class ProgramWatch {
     int end_now() noexcept {
         ::kill(-pid_, SIGTERM);
         const auto until = std::chrono::steady_clock::now() + time_to_end;
-        const UniqueFd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0U)));
-        pollfd wait{ended.get(), POLLIN, 0};
+        pollfd wait{ended_.get(), POLLIN, 0};
         while (std::chrono::steady_clock::now() < until && ::poll(&wait, 1, 1000) <= 0) {
         }
         ::kill(-pid_, SIGKILL);
@@ -200,7 +223,7 @@ class ProgramWatch {
 
     const Program& program_;
     pid_t pid_;
-    UniqueFd output_, errors_;
+    UniqueFd ended_, output_, errors_;
     std::array<char, 65536> buffer_{};
     std::string line_, errors_text_;
     std::optional<std::chrono::steady_clock::time_point> deadline_;
@@ -216,14 +239,15 @@ ProgramEnd run_program(const Program& program) {
     const std::vector<char*> arguments = pointers_into(words);
     const std::vector<char*> environment = pointers_into(variables);
     ProgramPipe output, errors;
-    const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!nothing) throw Error::from_errno(errno, "cannot open file", "/dev/null");
+    const UniqueFd input(::memfd_create("input", MFD_CLOEXEC));
+    if (!input) throw Error::from_errno(errno, "cannot make the input of a program", program.words.front());
+    files().write_at(input.get(), as_byte_span(program.input), 0, "input of " + program.words.front());
     const ProgramStart start{place.c_str(),
                              const_cast<char**>(arguments.data()),
                              const_cast<char**>(environment.data()),
                              output.write_end.get(),
                              errors.write_end.get(),
-                             nothing.get(),
+                             input.get(),
                              ::getpid()};
     sigset_t all, before;
     sigfillset(&all);

@@ -1,7 +1,7 @@
 #pragma once
 // Another program, run to its end: rsync, by itself or through ssh.
 //
-// It has a process group of its own, nothing on its standard input, no descriptor of ours, and ends with the thread
+// It has a process group of its own, no descriptor of ours, and ends with the thread
 // that runs it. Blocks the calling thread: for jobs and workers, never for an event loop. Any thread; several at once.
 #include <functional>
 #include <string>
@@ -13,6 +13,7 @@ namespace coffer {
 struct Program {
     std::vector<std::string> words;             // the first is looked for in PATH
     std::vector<std::string> environment = {};  // NAME=value, besides ours
+    std::string input = {};                     // what it finds on its standard input
     int stop_fd = -1;                           // readable (and never read) from when it is to be ended; -1: never
     // Each line that it writes, without the newline. What this throws ends the program, and is thrown on.
     std::function<void(std::string_view line)> output = {};

@@ -13,7 +13,7 @@ namespace {
 constexpr int partial = 23, vanished = 24;
 
 std::vector<std::string> begin_command(const Source& source) {
-    std::vector<std::string> words{"rsync", "--no-human-readable", "--protect-args"};
+    std::vector<std::string> words{"rsync", "--no-human-readable", "--protect-args", "--timeout=900"};
     if (!source.ssh.empty()) words.insert(words.end(), {"--rsh", rsh_text(source.ssh)});
     return words;
 }
@@ -86,12 +86,11 @@ std::vector<std::string> list_command(const Source& source, const std::vector<st
     return words;
 }
 
-std::vector<std::string> copy_command(const Source& source, const std::string& names, const std::string& to,
-                                      const CopyOptions& options) {
+std::vector<std::string> copy_command(const Source& source, const std::string& to, const CopyOptions& options) {
     std::vector<std::string> words = begin_command(source);
-    words.insert(words.end(), {"--times", "--omit-dir-times", "--copy-links", "--no-implied-dirs", "--from0",
-                               "--files-from=" + names, "--ignore-missing-args", "--itemize-changes",
-                               "--itemize-changes", "--out-format=%i %b %n"});
+    words.insert(words.end(),
+                 {"--times", "--omit-dir-times", "--copy-links", "--no-implied-dirs", "--from0", "--files-from=-",
+                  "--ignore-missing-args", "--itemize-changes", "--itemize-changes", "--out-format=%i %b %n"});
     // Pages are what the server writes, so they are what differs. In place only these are written.
     words.insert(words.end(), {"--no-whole-file", "--block-size=8192"});
     // Elsewhere what came of a file is kept under its name, which then nobody else shares.

@@ -27,10 +27,9 @@ struct CopyOptions {
     bool compress = false;
     std::uint64_t limit_kb = 0;  // kB/s, 0: none
 };
-// Copies the files that are named in a file (each name ended by a zero byte) into an existing directory. Missing ones
-// are passed over.
-std::vector<std::string> copy_command(const Source& source, const std::string& names, const std::string& to,
-                                      const CopyOptions& options);
+// Copies the files that are named on its standard input (each name ended by a zero byte) into an existing directory.
+// Missing ones are passed over.
+std::vector<std::string> copy_command(const Source& source, const std::string& to, const CopyOptions& options);
 
 // For every rsync: output that can be read, whatever the machine's language and zone.
 std::vector<std::string> environment();
