@@ -120,7 +120,7 @@ class ProgramWatch {
         if (pid_ > 0) (void)end_now();
     }
 
-    ProgramEnd run() {
+    ProgramEnd watch() {
         while (!turn()) {
         }
         // What it wrote at last is in the pipes by now. Whoever it has left behind holds them open, and has nothing to
@@ -260,7 +260,7 @@ ProgramEnd run_program(const Program& program) {
     if (pid < 0) throw Error::from_errno(error, "cannot start a program", program.words.front());
     output.write_end.reset();
     errors.write_end.reset();
-    return ProgramWatch(program, pid, std::move(output.read_end), std::move(errors.read_end)).run();
+    return ProgramWatch(program, pid, std::move(output.read_end), std::move(errors.read_end)).watch();
 }
 
 }  // namespace coffer

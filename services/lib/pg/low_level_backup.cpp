@@ -17,7 +17,7 @@ PgConn::Deadline in(std::chrono::seconds time) {
     return std::chrono::steady_clock::now() + time;
 }
 
-Lsn lsn_of(std::string_view text, const char* what) {
+Lsn position_of(std::string_view text, const char* what) {
     const auto lsn = Lsn::parse(text);
     if (!lsn) throw Error(ErrorCode::protocol, std::string("the server gave no position for ") + what);
     return *lsn;
@@ -41,7 +41,7 @@ std::string_view value_behind(std::string_view text, std::string_view words) {
 
 BackupLabel parse_backup_label(std::string_view text) {
     BackupLabel label;
-    label.start = lsn_of(value_behind(text, "START WAL LOCATION: "), "the begin of the backup");
+    label.start = position_of(value_behind(text, "START WAL LOCATION: "), "the begin of the backup");
     const std::string_view timeline = value_behind(text, "START TIMELINE: ");
     const auto [end, error] = std::from_chars(timeline.data(), timeline.data() + timeline.size(), label.timeline);
     if (error != std::errc() || end != timeline.data() + timeline.size() || label.timeline == 0) {
@@ -57,7 +57,7 @@ LowLevelBackup::LowLevelBackup(PgConn& conn, const std::string& label, bool fast
     const char* const how = conn_.major_version() >= first_with_new_names
                                 ? "SELECT pg_backup_start($1, $2::boolean)"
                                 : "SELECT pg_start_backup($1, $2::boolean, false)";
-    begin_ = lsn_of(conn_.exec(how, {label, fast ? "true" : "false"}).text(0, 0), "the begin of the backup");
+    begin_ = position_of(conn_.exec(how, {label, fast ? "true" : "false"}).text(0, 0), "the begin of the backup");
 }
 
 void LowLevelBackup::keep_alive() {
@@ -71,7 +71,7 @@ LowLevelEnd LowLevelBackup::end() {
                                 : "SELECT lsn, labelfile FROM pg_stop_backup(false, false)";
     const PgResult result = conn_.exec(how);
     LowLevelEnd end;
-    end.lsn = lsn_of(result.text(0, 0), "the end of the backup");
+    end.lsn = position_of(result.text(0, 0), "the end of the backup");
     end.label = result.text(0, 1);
     end.start = parse_backup_label(end.label);
     return end;
