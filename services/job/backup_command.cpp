@@ -72,9 +72,9 @@ void check_server(const config::Server& server) {
                     known ? fatal->to_string() : server.name, known ? fatal->remedy : "");
     }
     if (!server.active) throw Error(ErrorCode::refused, "the server is not active", server.name, "set active = true");
-    if (server.backup_method != config::BackupMethod::postgres) {
-        throw Error(ErrorCode::not_supported, "backup_method = rsync is not supported yet", server.name,
-                    "set backup_method = postgres");
+    if (server.backup_method == config::BackupMethod::rsync && server.ssh_command.empty()) {
+        throw Error(ErrorCode::invalid_configuration, "backup_method = rsync needs ssh_command", server.name,
+                    "set for instance ssh_command = ssh postgres@db1, or backup_method = postgres");
     }
     if (!server.archiver && !server.streaming_archiver) {
         throw Error(ErrorCode::invalid_configuration,
@@ -96,6 +96,10 @@ JobResult run(const JobRequest& request, ProgressReporter& progress) {
     const catalogue::Catalogue catalogue(server);
     BackupPlan plan;
     plan.way = {request.options.flag("full"), request.options.text("incremental").value_or("")};
+    if (!plan.way.base.empty() && server.backup_method != config::BackupMethod::postgres) {
+        throw Error(ErrorCode::invalid_argument, "a backup by rsync is incremental by itself", plan.way.base,
+                    "leave --incremental out");
+    }
     plan.wait_timeout = wait_timeout_of(request.options);
     plan.fast_checkpoint =
         request.options.flag("fast") || (server.immediate_checkpoint && !request.options.flag("spread"));

@@ -11,7 +11,7 @@
 #include "lib/image/incremental_backup.h"
 #include "lib/image/manifest.h"
 #include "lib/pg/replication.h"
-#include "services/job/image_start.h"
+#include "services/job/rsync_backup.h"
 #include "services/job/wal_wait.h"
 
 namespace coffer::job {
@@ -49,7 +49,7 @@ BackupRun::BackupRun(const config::Server& server, BackupPlan plan, ProgressRepo
 
 JobResult BackupRun::run() {
     connect();
-    way_ = choose_way(server_, info_, facts_, plan_.way);
+    if (!by_rsync()) way_ = choose_way(server_, info_, facts_, plan_.way);
     extra_.way_reason = way_.reason;
     const auto claim = catalogue_.claim_backup_id(clock_);
     begin_record(claim.backup_id);
@@ -92,16 +92,23 @@ void BackupRun::connect() {
     progress_.phase("connect", "connecting to " + server_.name);
     sql_ = pg::PgConn::connect({server_.conninfo, "coffer-job", false, stop_fd_});
     PQsetNoticeProcessor(sql_.get(), &log_warning_of_server, nullptr);
-    connect_replication();
-    const pg::SystemIdentity identity = pg::identify_system(replication_);
-    catalogue_.confirm_identity({identity.system_identifier, replication_.major_version()});
-    if (replication_.major_version() < 13) {
-        throw Error(ErrorCode::not_supported, fmt::format("PostgreSQL {} is too old", replication_.major_version()),
+    if (sql_.major_version() < 13) {
+        throw Error(ErrorCode::not_supported, fmt::format("PostgreSQL {} is too old", sql_.major_version()),
                     server_.name, "upgrade it to 13 or later");
     }
+    if (by_rsync()) {
+        info_.systemid = ask_control_facts(sql_).system_identifier;
+    } else {
+        connect_replication();
+        info_.systemid = pg::identify_system(replication_).system_identifier;
+    }
+    catalogue_.confirm_identity({info_.systemid, sql_.major_version()});
     facts_ = ask_server(sql_);
-    if (facts_.in_recovery) primary_.compare(identity.system_identifier);
-    info_.systemid = identity.system_identifier;
+    if (facts_.in_recovery) primary_.compare(info_.systemid);
+    if (by_rsync() && facts_.data_directory.empty()) {
+        throw Error(ErrorCode::permission_denied, "the role may not read where the data directory is", server_.name,
+                    "grant pg_read_all_settings to it");
+    }
     info_.version = facts_.version;
     info_.data_checksums = facts_.data_checksums;
     info_.begin_time = clock_.now();
@@ -109,7 +116,8 @@ void BackupRun::connect() {
         log_warning("pages of this server are not of 8 kB in files of 1 GB: their checksums are not verified");
     }
     for (const std::string& file : {facts_.config_file, facts_.hba_file, facts_.ident_file}) {
-        if (!file.empty() && !file.starts_with(facts_.data_directory + "/")) {
+        const bool copied = by_rsync() && !server_.external_configuration;
+        if (!copied && !file.empty() && !file.starts_with(facts_.data_directory + "/")) {
             log_warning("a configuration file outside of the data directory is not part of the backup: {}", file);
         }
     }
@@ -125,6 +133,10 @@ void BackupRun::begin_record(const std::string& backup_id) {
     info_.server_name = server_.name;
     info_.backup_name = plan_.name;
     info_.status = catalogue::BackupStatus::started;
+    if (by_rsync()) {
+        info_.mode =
+            server_.backup_method == config::BackupMethod::rsync ? "rsync-concurrent" : "local-rsync-concurrent";
+    }
     info_.pgdata = facts_.data_directory;
     info_.xlog_segment_size = facts_.segment_size;
     info_.config_file = facts_.config_file;
@@ -139,10 +151,30 @@ void BackupRun::begin_record(const std::string& backup_id) {
 void BackupRun::make() {
     // Opened before anything is written, so that syncfs tells of every write that failed since.
     const UniqueFd directory = files().open(catalogue_.backup_path(info_.backup_id), O_RDONLY | O_DIRECTORY);
-    begin_tree();
-    if (!incremental_ || !receive_increments()) receive();
+    if (by_rsync()) {
+        make_by_rsync();
+    } else {
+        begin_tree();
+        if (!incremental_ || !receive_increments()) receive();
+    }
     sync(directory.get());
     record();
+}
+
+bool BackupRun::by_rsync() const {
+    return server_.backup_method != config::BackupMethod::postgres;
+}
+
+void BackupRun::make_by_rsync() {
+    if (server_.backup_politeness != pace::Manners::off) {
+        log_warning("backup_politeness has no effect on backups by rsync: bandwidth_limit has");
+    }
+    const ImageStart start = begin_tree();
+    RsyncBackup backup({server_, facts_, sql_, progress_, clock_, stop_fd_}, info_, extra_);
+    backup.run(start, plan_.fast_checkpoint, plan_.way.full);
+    mended_ = backup.mended();
+    info_.error = damage_text();
+    kill_point("job.backup.verified");
 }
 
 // False: it is to be tried the other way, with what lies here for a start.
@@ -190,7 +222,7 @@ void BackupRun::receive() {
 }
 
 // Before the server begins, that it need not wait for it.
-void BackupRun::begin_tree() {
+ImageStart BackupRun::begin_tree() {
     progress_.phase("clone", "cloning the newest backup");
     const ImageStart start = begin_image(server_, info_, way_.base, [this] {
         check_stop(stop_fd_);
@@ -200,7 +232,7 @@ void BackupRun::begin_tree() {
     extra_.clone = start.clone;
     base_full_read_at_ = start.full_read_at;
     if (!start.base.empty()) log_info("backup {}: {} of {}", info_.backup_id, start.clone, start.base);
-    if (way_.base.empty()) return;
+    if (way_.base.empty()) return start;
     try {
         if (start.base != way_.base) {
             throw Error(ErrorCode::refused, "backup " + way_.base + " cannot be cloned", info_.backup_id);
@@ -211,6 +243,7 @@ void BackupRun::begin_tree() {
         if (!plan_.way.base.empty()) throw;
         extra_.way_reason = error.what();
     }
+    return start;
 }
 
 void BackupRun::copy(image::BaseBackup& backup, image::TreeWriter& writer, ServerWatch& watch) {
@@ -313,11 +346,12 @@ void BackupRun::record() {
 
 // A scrub may have found damage meanwhile in what this one shares; a scrub clears what proves right here.
 void BackupRun::inherit_damage() {
-    if (!incremental_ || extra_.base.empty()) return;
+    if (extra_.way != "incremental" || extra_.base.empty()) return;
     const auto base = catalogue_.extra(extra_.base);
     if (!base) return;
-    std::copy_if(base->damage.begin(), base->damage.end(), std::back_inserter(extra_.damage), [](const auto& each) {
-        return each.file != "data" && each.file != "backup_manifest" && each.file != "backup.info";
+    std::copy_if(base->damage.begin(), base->damage.end(), std::back_inserter(extra_.damage), [this](const auto& each) {
+        return !mended_.contains(each.file) && each.file != "data" && each.file != "backup_manifest" &&
+               each.file != "backup.info";
     });
 }
 

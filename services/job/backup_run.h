@@ -2,6 +2,7 @@
 // One backup on its way: STARTED, copied, verified, synced, WAITING_FOR_WALS, DONE (see backup_command.h). One thread.
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "lib/catalogue/catalogue.h"
@@ -9,6 +10,7 @@
 #include "lib/image/base_backup.h"
 #include "lib/pg/conn.h"
 #include "services/job/backup_way.h"
+#include "services/job/image_start.h"
 #include "services/job/primary.h"
 #include "services/job/progress.h"
 #include "services/job/request.h"
@@ -35,7 +37,9 @@ class BackupRun {
     void begin_record(const std::string& backup_id);
     void connect_replication();
     void make();
-    void begin_tree();
+    void make_by_rsync();
+    [[nodiscard]] bool by_rsync() const;
+    ImageStart begin_tree();
     bool receive_increments();
     void receive();
     void copy(image::BaseBackup& backup, image::TreeWriter& writer, ServerWatch& watch);
@@ -64,6 +68,7 @@ class BackupRun {
     bool incremental_ = false;
     image::ReceivedFiles before_;  // of an incremental one: what the backup that it builds on has
     std::optional<WallTime> base_full_read_at_;
+    std::set<std::string> mended_;  // files of the base that were damaged, and are not here
 };
 
 }  // namespace coffer::job

@@ -68,7 +68,7 @@ check_shell() {
 # The domains of lib/ know nothing of the bus, and nothing in lib/ knows a service.
 check_dependencies() {
     local bad
-    bad=$(grep -nE '#include "lib/bus/|#include <systemd/sd-bus' -r services/lib/{base,config,pg,wal,image,catalogue,backup,restore,retention,verify,scrub,transfer,pace,hooks,delivery} -s
+    bad=$(grep -nE '#include "lib/bus/|#include <systemd/sd-bus' -r services/lib/{base,config,pg,wal,image,catalogue,backup,restore,retention,verify,scrub,transfer,pace,hooks,delivery,rsync} -s
         grep -nE '#include "(services/|tools/|streamer/|archiver/|scheduler/|job/|cofferctl/)' -r services/lib -s)
     [ -z "$bad" ] || { echo "$bad" && return 1; }
 }

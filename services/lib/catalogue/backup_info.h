@@ -108,10 +108,13 @@ struct Extra {
     std::string clone;       // how: "snapshot", "reflink", "hard link", "taken over" (from an attempt that was cut off)
     std::uint64_t bytes_written = 0;       // of all its files: the others are shared with base
     std::optional<WallTime> full_read_at;  // when its pages, or those that it shares, were last all read on the server
-    std::string imported_from;             // the file that it came out of, without its endings; empty: taken here
-    std::optional<WallTime> verified_at;   // when all of it was last found to be what was backed up
-    std::optional<WallTime> scrubbed_at;   // when a scrub last read all of it, whatever it found
-    std::vector<ImageDamage> damage;       // not mended yet: nobody may count on the backup
+    // Of backups by rsync: of a file last written before, by the server's clock (seconds since 1970), size and time
+    // tell whether it is the one that is here; 0: of none.
+    std::int64_t unchanged_before = 0;
+    std::string imported_from;            // the file that it came out of, without its endings; empty: taken here
+    std::optional<WallTime> verified_at;  // when all of it was last found to be what was backed up
+    std::optional<WallTime> scrubbed_at;  // when a scrub last read all of it, whatever it found
+    std::vector<ImageDamage> damage;      // not mended yet: nobody may count on the backup
 };
 
 // Throws corrupt; not_supported for one that a newer Coffer wrote.

@@ -67,6 +67,7 @@ Extra extra_of(const json& object) {
     take(object, "base", extra.base);
     take(object, "clone", extra.clone);
     take(object, "bytes_written", extra.bytes_written);
+    take(object, "unchanged_before", extra.unchanged_before);
     take(object, "imported_from", extra.imported_from);
     if (const auto at = object.find("verified_at"); at != object.end()) {
         extra.verified_at = parse_time(at->get<std::string>());
@@ -195,6 +196,7 @@ std::string format_extra(const Extra& extra) {
                 {"clone", extra.clone},
                 {"bytes_written", extra.bytes_written}};
     if (extra.full_read_at) object["full_read_at"] = format_time(*extra.full_read_at);
+    if (extra.unchanged_before != 0) object["unchanged_before"] = extra.unchanged_before;
     if (!extra.imported_from.empty()) object["imported_from"] = extra.imported_from;
     if (extra.verified_at) object["verified_at"] = format_time(*extra.verified_at);
     if (extra.scrubbed_at) object["scrubbed_at"] = format_time(*extra.scrubbed_at);

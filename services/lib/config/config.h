@@ -29,7 +29,8 @@ struct Problem {
     [[nodiscard]] std::string to_string() const;  // "file:line: text"
 };
 
-enum class BackupMethod { postgres, rsync };
+enum class BackupMethod { postgres, rsync, local_rsync };
+std::string_view name_of(BackupMethod method) noexcept;  // "local-rsync"
 enum class Codec { none, gzip, bzip2, xz, zstd, lz4 };
 
 std::string_view name_of(Codec codec) noexcept;
@@ -58,7 +59,15 @@ struct Server {
     std::uint64_t bandwidth_limit_kb = 0;                  // KB/s, 0 = none
     pace::Manners backup_politeness = pace::Manners::off;  // own key
     std::string streaming_backup_name = "barman_streaming_backup";
-    bool clone_images = true;                                        // false: reuse_backup = off
+    // Of backups by rsync.
+    std::map<std::string, std::uint64_t> tablespace_bandwidth_limit_kb;  // by name
+    bool network_compression = false;
+    std::uint32_t basebackup_retry_times = 0;
+    std::chrono::seconds basebackup_retry_sleep{30};
+    std::uint32_t jobs_start_batch_size = 10;  // so many in each period
+    std::chrono::seconds jobs_start_batch_period{1};
+    bool external_configuration = false;  // backup_options: configuration files elsewhere are not part of the backup
+    bool clone_images = true;             // false: reuse_backup = off
     std::chrono::seconds full_read_interval{std::chrono::weeks(4)};  // own key
     std::chrono::seconds scrub_interval{std::chrono::weeks(4)};      // own key; 0: no scrub
     std::uint64_t scrub_rate = 100'000'000;                          // own key; bytes a second, 0 = no limit

@@ -136,6 +136,7 @@ void read_connections(Resolver& r, Server& s) {
 std::optional<BackupMethod> method_named(const std::string& name) {
     if (name == "postgres") return BackupMethod::postgres;
     if (name == "rsync") return BackupMethod::rsync;
+    if (name == "local-rsync") return BackupMethod::local_rsync;
     return std::nullopt;
 }
 
@@ -155,9 +156,46 @@ std::optional<std::chrono::seconds> scrub_interval_of(const std::string& text) {
 
 constexpr const char* interval_remedy = "use a number and HOURS, DAYS, WEEKS or MONTHS";
 
+// "tablespace:limit", several with blanks between.
+std::optional<std::map<std::string, std::uint64_t>> tablespace_limits_of(const std::string& text) {
+    std::map<std::string, std::uint64_t> limits;
+    for (const std::string& word : words_of(text)) {
+        const std::size_t colon = word.rfind(':');
+        if (colon == std::string::npos || colon == 0) return std::nullopt;
+        const auto limit = parse_number(word.substr(colon + 1), 0, 1ULL << 40);
+        if (!limit) return std::nullopt;
+        limits[word.substr(0, colon)] = *limit;
+    }
+    return limits;
+}
+
+void read_rsync(Resolver& r, Server& s) {
+    r.parsed("tablespace_bandwidth_limit", tablespace_limits_of, s.tablespace_bandwidth_limit_kb,
+             "use names of tablespaces and kilobytes per second, as in: fast:20000 slow:5000");
+    r.boolean("network_compression", s.network_compression);
+    r.number("basebackup_retry_times", s.basebackup_retry_times, 0, 1000);
+    std::uint32_t seconds = 30;
+    r.number("basebackup_retry_sleep", seconds, 0, 86400);
+    s.basebackup_retry_sleep = std::chrono::seconds(seconds);
+    seconds = 1;
+    r.number("parallel_jobs_start_batch_period", seconds, 0, 3600);
+    s.jobs_start_batch_period = std::chrono::seconds(seconds);
+    r.number("parallel_jobs_start_batch_size", s.jobs_start_batch_size, 1, 1000);
+    if (const auto options = r.value("backup_options")) {
+        for (const std::string& word : words_of(options->text)) {
+            if (word == "external_configuration") {
+                s.external_configuration = true;
+            } else if (word != "concurrent_backup") {
+                r.warn(*options, "'backup_options = " + word + "' is not supported and is ignored",
+                       "concurrent_backup and external_configuration are the options");
+            }
+        }
+    }
+}
+
 void read_backup(Resolver& r, Server& s) {
     s.backup_method = s.ssh_command.empty() ? BackupMethod::postgres : BackupMethod::rsync;
-    r.parsed("backup_method", method_named, s.backup_method, "use postgres (or rsync once this version has it)");
+    r.parsed("backup_method", method_named, s.backup_method, "use postgres, rsync or local-rsync");
     r.boolean("immediate_checkpoint", s.immediate_checkpoint);
     r.parsed(
         "bandwidth_limit", [](const std::string& t) { return parse_number(t, 0, 1ULL << 40); }, s.bandwidth_limit_kb,
@@ -166,6 +204,7 @@ void read_backup(Resolver& r, Server& s) {
         "backup_politeness", [](const std::string& t) { return pace::manners_named(to_lower(t)); }, s.backup_politeness,
         "use off, low, medium or high");
     r.text("streaming_backup_name", s.streaming_backup_name);
+    read_rsync(r, s);
     r.number("parallel_jobs", s.parallel_jobs, 1, 256);
     r.parsed("reuse_backup", reuse_named, s.clone_images, "use off (each backup has files of its own) or link");
     r.parsed("full_read_interval", parse_interval, s.full_read_interval, interval_remedy);
@@ -366,7 +405,7 @@ std::string text_of(const Server& s, std::string_view name) {
         {"streaming_conninfo", s.streaming_conninfo},
         {"wal_conninfo", s.wal_conninfo},
         {"wal_streaming_conninfo", s.wal_streaming_conninfo},
-        {"backup_method", s.backup_method == BackupMethod::rsync ? "rsync" : "postgres"},
+        {"backup_method", std::string(name_of(s.backup_method))},
         {"archiver", s.archiver ? "true" : "false"},
         {"compression", std::string(name_of(s.compression))},
         {"compression_level", s.compression_level},
@@ -396,6 +435,18 @@ void fill_effective(const Resolver& r, Server& s) {
 }
 
 }  // namespace
+
+std::string_view name_of(BackupMethod method) noexcept {
+    switch (method) {
+        case BackupMethod::postgres:
+            return "postgres";
+        case BackupMethod::rsync:
+            return "rsync";
+        case BackupMethod::local_rsync:
+            return "local-rsync";
+    }
+    return {};
+}
 
 Server resolve_server(const Sources& sources, const Path& home) {
     Server server;

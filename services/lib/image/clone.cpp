@@ -72,6 +72,9 @@ void reflink(const Path& from, const Path& to) {
     if (::ioctl(out.get(), FICLONE, in.get()) != 0) {
         throw Error::from_errno(errno, "cannot share the blocks of " + from.string(), to.string());
     }
+    // By them rsync knows what has not changed. Where they cannot be kept, more is compared.
+    const timespec times[2] = {status.st_atim, status.st_mtim};
+    (void)::futimens(out.get(), times);
 }
 
 // A file that cannot be linked once more (EMLINK) is left out: it is written whole, and begins to be shared anew.

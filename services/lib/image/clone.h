@@ -30,9 +30,10 @@ void make_image_directory(const Path& path);
 // The directories of base/ID that hold an image's files: data, and each tablespace under its OID.
 std::vector<Path> trees_of(const Path& backup_path);
 
-// Clones the tree from to the new name to: directories with their modes, files, no symbolic links (those of an image
-// lead to its own tablespaces). Takes the next best way where one fails (a directory that is no subvolume, a file with
-// too many links already); returns the one that was used for most. Not synced. canceled: asked often, from any thread.
+// Clones the tree from to the new name to: directories with their modes, files with their times too, no symbolic links
+// (those of an image lead to its own tablespaces). Takes the next best way where one fails (a directory that is no
+// subvolume, a file with too many links already); returns the one that was used for most. Not synced. canceled: asked
+// often, from any thread.
 CloneWay clone_tree(const Path& from, const Path& to, const std::function<bool()>& canceled = {});
 
 }  // namespace coffer::image

@@ -1,6 +1,7 @@
 #include "lib/image/file_parts.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,6 +74,30 @@ UniqueFd open_replacement(const Path& path, mode_t mode, int old, std::uint64_t 
         throw;
     }
     return fd;
+}
+
+void make_directory_of_image(const Path& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) == 0) return;
+    const int error = errno;
+    struct stat status {};
+    if (error != EEXIST || ::lstat(path.c_str(), &status) != 0) {
+        throw Error::from_errno(error, "cannot create directory", path.string());
+    }
+    if (!S_ISDIR(status.st_mode)) {  // what a clone has of this name
+        files().unlink(path);
+        return make_directory_of_image(path, mode);
+    }
+    if ((status.st_mode & 07777) != mode && ::chmod(path.c_str(), mode) != 0) {
+        throw Error::from_errno(errno, "cannot set mode of directory", path.string());
+    }
+}
+
+mode_t file_mode(std::uint32_t mode) noexcept {
+    return 0600 | (mode & 0040);
+}
+
+mode_t directory_mode(std::uint32_t mode) noexcept {
+    return 0700 | (mode & 0050);
 }
 
 }  // namespace coffer::image

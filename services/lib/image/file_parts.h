@@ -20,4 +20,10 @@ Path replacement_of(const Path& path);
 // A new file there, open for reading and writing, that begins with so much of the old one.
 UniqueFd open_replacement(const Path& path, mode_t mode, int old, std::uint64_t keep);
 
+// A directory of an image, whatever a clone has of this name.
+void make_directory_of_image(const Path& path, mode_t mode);
+// Owner and, where the cluster lets its group in, the group may read; nobody else.
+mode_t file_mode(std::uint32_t mode) noexcept;
+mode_t directory_mode(std::uint32_t mode) noexcept;
+
 }  // namespace coffer::image

@@ -14,6 +14,7 @@
 #include "lib/base/error.h"
 #include "lib/base/subvolume.h"
 #include "lib/image/clone.h"
+#include "lib/image/file_parts.h"
 #include "lib/image/image_file.h"
 #include "lib/image/increment.h"
 #include "lib/image/patched_file.h"
@@ -27,30 +28,6 @@ constexpr std::size_t most_newer = 100'000;
 
 [[noreturn]] void refuse(const char* what, const std::string& path) {
     throw Error(ErrorCode::corrupt, what, path, "the server sent something that no data directory holds");
-}
-
-void make_one_directory(const Path& path, mode_t mode) {
-    if (::mkdir(path.c_str(), mode) == 0) return;
-    const int error = errno;
-    struct stat status {};
-    if (error != EEXIST || ::lstat(path.c_str(), &status) != 0) {
-        throw Error::from_errno(error, "cannot create directory", path.string());
-    }
-    if (!S_ISDIR(status.st_mode)) {  // what a clone has of this name
-        files().unlink(path);
-        return make_one_directory(path, mode);
-    }
-    if ((status.st_mode & 07777) != mode && ::chmod(path.c_str(), mode) != 0) {
-        throw Error::from_errno(errno, "cannot set mode of directory", path.string());
-    }
-}
-
-// Owner and, where the cluster lets its group in, the group may read; nobody else.
-mode_t file_mode(std::uint32_t mode) {
-    return 0600 | (mode & 0040);
-}
-mode_t directory_mode(std::uint32_t mode) {
-    return 0700 | (mode & 0050);
 }
 
 }  // namespace
@@ -97,7 +74,7 @@ void TreeWriter::write(TarReader& reader) {
 
 void TreeWriter::make_directory(const Member& member) {
     directories_.insert(prefix_ + member.path);
-    make_one_directory(root_ / member.path, directory_mode(member.mode));
+    make_directory_of_image(root_ / member.path, directory_mode(member.mode));
 }
 
 // As in Barman's catalogue, the link leads to the tablespace's tree beside the data directory, not to where it was.
