@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr auto between_words = 30s;  // to the session that holds the backup
 constexpr int rounds_for_torn_pages = 3;
+constexpr int most_attempts_in_a_row = 100;
+constexpr const char* taken_over = "taken over";  // Extra::clone
 constexpr std::size_t most_bad_pages_kept = 1000;
 // A file may be written to in the second in which the backup begins, before and after.
 constexpr std::int64_t margin_of_times = 2;
@@ -60,22 +62,26 @@ void RsyncBackup::run(const ImageStart& start, bool fast_checkpoint, bool compar
     finish(session);
 }
 
-// How far the times of files can be believed.
+// How far the times of files can be believed, and where rsync may write in place.
 void RsyncBackup::judge_start(const ImageStart& start, bool compare_all) {
     server_time_ = static_cast<std::int64_t>(
         context_.sql.exec("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", in_half_a_minute())
             .number(0, 0));
-    in_place_ = image::best_clone_way(catalogue_.backup_path(backup_.backup_id)) != image::CloneWay::hard_link;
     std::int64_t of_tree = server_time_ - margin_of_times;  // where it begins with nothing
+    std::string clone = start.clone;
     if (!start.base.empty()) {
         const auto base = catalogue_.extra(start.base);
         const bool known = base && !base->unreadable && base->imported_from.empty();
         of_tree = known ? base->unchanged_before : 0;
         base_full_read_at_ = start.full_read_at ? start.full_read_at : known ? base->full_read_at : std::nullopt;
-        if (known) {
-            for (const catalogue::ImageDamage& damage : base->damage) doubtful_.insert(damage.file);
-        }
+        manifest_is_of_tree_ = start.clone != taken_over;
+        if (!manifest_is_of_tree_) clone = known ? base->clone : "";  // of the attempt that was cut off
+        doubt_damaged_files(start.base);
     }
+    // A file that is a hard link is another backup's as well, whatever else the file system could do.
+    const auto way = image::clone_way_named(clone);
+    in_place_ = image::best_clone_way(catalogue_.backup_path(backup_.backup_id)) != image::CloneWay::hard_link &&
+                (start.base.empty() || (way && *way != image::CloneWay::hard_link));
     const bool overdue =
         !base_full_read_at_ || *backup_.begin_time - *base_full_read_at_ >= context_.server.full_read_interval;
     only_changes_ = !start.base.empty() && of_tree > 0 && !compare_all && !overdue;
@@ -90,6 +96,16 @@ void RsyncBackup::judge_start(const ImageStart& start, bool compare_all) {
     extra_.unchanged_before = of_tree;
     extra_.full_read_at = only_changes_ ? base_full_read_at_ : backup_.begin_time;
     catalogue_.save(backup_.backup_id, extra_);
+}
+
+// Those of the base, and of what that one, if it was cut off, began as.
+void RsyncBackup::doubt_damaged_files(std::string base) {
+    for (int depth = 0; depth < most_attempts_in_a_row && !base.empty(); ++depth) {
+        const auto extra = catalogue_.extra(base);
+        if (!extra) return;
+        for (const catalogue::ImageDamage& damage : extra->damage) doubtful_.insert(damage.file);
+        base = extra->base;
+    }
 }
 
 RsyncPlan RsyncBackup::plan() {
@@ -160,7 +176,7 @@ void RsyncBackup::copy(RsyncCopy& rsync, pg::LowLevelBackup& session) {
         tick(session);
     });
     extra_.copy_seconds = std::chrono::duration<double>(context_.clock.monotonic() - begun).count();
-    if (only_changes_) tree_.describe_trusted();
+    if (only_changes_ && manifest_is_of_tree_) tree_.describe_trusted();
     kill_point("job.backup.copied");
 }
 

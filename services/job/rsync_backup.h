@@ -46,6 +46,7 @@ class RsyncBackup {
 
   private:
     void judge_start(const ImageStart& start, bool compare_all);
+    void doubt_damaged_files(std::string base);
     RsyncPlan plan();
     void copy(RsyncCopy& rsync, pg::LowLevelBackup& session);
     void read_again_what_was_torn(RsyncCopy& rsync, pg::LowLevelBackup& session);
@@ -63,7 +64,8 @@ class RsyncBackup {
     std::int64_t server_time_ = 0;       // when it began, by the server's clock
     std::int64_t unchanged_before_ = 0;  // for this copy
     bool in_place_ = false;
-    bool only_changes_ = false;  // not every file was compared
+    bool manifest_is_of_tree_ = false;  // that which the tree began with, as of an attempt that was cut off it is not
+    bool only_changes_ = false;         // not every file was compared
     std::optional<WallTime> base_full_read_at_;
     std::mutex mutex_;
     MonotonicTime last_word_{};

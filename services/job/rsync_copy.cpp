@@ -105,7 +105,14 @@ void RsyncCopy::prepare() {
 }
 
 void RsyncCopy::copy(const Copied& copied) {
-    run_parallel(parts_.size(), server_.parallel_jobs, [&](std::size_t i) { run_part(parts_[i], copied); });
+    run_parallel(parts_.size(), server_.parallel_jobs, [&](std::size_t i) {
+        try {
+            run_part(parts_[i], copied);
+        } catch (...) {
+            failed_ = true;  // the others end with their next file
+            throw;
+        }
+    });
     copy_configuration_files();
 }
 
@@ -165,6 +172,7 @@ void RsyncCopy::attempt(const Part& part, std::set<std::string>& done, const Cop
 
 void RsyncCopy::take(const std::pair<const std::string, std::uint64_t>& listed, const rsync::Transferred& file,
                      std::set<std::string>& done, const Copied& copied) {
+    if (failed_) throw Error(ErrorCode::canceled, "another part of the copy has failed");
     const auto& [path, size] = listed;
     const std::lock_guard lock(mutex_);
     done.insert(path);

@@ -7,6 +7,7 @@
 // only the pages that differ, in place; where files are shared as hard links a changed file becomes a new one.
 //
 // Errors: those of lib/rsync/command.h; canceled. One thread calls.
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -87,6 +88,7 @@ class RsyncCopy {
     std::vector<Part> parts_;
     std::optional<std::int64_t> control_time_;  // of pg_control, when it was listed
     std::uint64_t bytes_ = 0, received_ = 0, written_files_ = 0;
+    std::atomic<bool> failed_ = false;  // one of several at once
     std::mutex mutex_;
     std::size_t started_ = 0;  // of rsync, for the pace of starts
     std::chrono::steady_clock::time_point first_start_;

@@ -188,8 +188,19 @@ def test_a_backup_that_was_cut_off_is_gone_on_with(place, primary, host, disk, k
     told = extra(box, backup)
     assert told["clone"] == "taken over" and told["bytes_received"] < total / 5
     verify(box, backup)
-    restored = restored_right_after(box, backup, os.path.join(volume.mount_point, "restored"))
+    # The same for one that began as the clone of a backup: that one's manifest says nothing of what was copied since.
+    before = content(tree(box, backup))
+    primary.query("update pgbench_branches set bbalance = 5")
+    primary.query("checkpoint")
+    cut_off = box.job("backup", "main", kill_point="job.backup.copied", check=False)
+    assert cut_off.returncode == -9
+    last = box.backup("main")
+    assert extra(box, last)["clone"] == "taken over" and extra(box, last)["way"] == "incremental"
+    verify(box, last)
+    assert content(tree(box, backup)) == before
+    restored = restored_right_after(box, last, os.path.join(volume.mount_point, "restored"))
     assert restored.value("select count(*) from pgbench_accounts") == 1000000
+    assert restored.value("select min(bbalance) from pgbench_branches") == 5
     restored.stop()
 
 
