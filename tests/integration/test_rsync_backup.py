@@ -101,7 +101,8 @@ def test_each_backup_is_whole_and_costs_what_has_changed(place, primary, host, d
     size = int(box.backup_info("main", first)["size"])
     assert size > 150 * MEGABYTE and told["bytes_received"] < size / 5
     if kind != "ext4":
-        assert used < size / 5 and told["bytes_written"] < size / 10
+        assert told["bytes_written"] < size / 10
+        assert used < size / 2  # whole segments of WAL have come meanwhile, 16 MB each
     restored = restored_right_after(box, second, os.path.join(volume.mount_point, "restored"))
     assert restored.value("select count(*) from pgbench_accounts where abalance = 7") == 50
     assert restored.value("select count(*) from pgbench_accounts") == 1000000
